@@ -31,7 +31,7 @@ async fn run() -> Result<()> {
     let settings = &process.settings;
     let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     let shutdown = Shutdown::on_signals()?;
-    let versions = FollowedVersions::start(settings, catalog).await?;
+    let Some(versions) = FollowedVersions::start_waiting(settings, &catalog, &shutdown).await? else { return Ok(()) };
     let server = Server::bind(settings, versions).await?;
     println!("ready http={}", server.address());
     server.run(shutdown).await?;

@@ -2,13 +2,10 @@
 
 use clap::Parser;
 use platform::process::{Process, block_on};
-use platform::settings::{Settings, SettingsArgs};
+use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
-use platform::task::Backoff;
-use platform::telemetry::error_text;
 use shared_logic::catalog::Catalog;
-use storage::{FollowedVersions, Storage, VersionsError};
-use tracing::warn;
+use storage::{FollowedVersions, Storage};
 
 /// Counts events into Redis, exactly once, within milliseconds.
 #[derive(Parser)]
@@ -32,40 +29,13 @@ async fn run() -> anyhow::Result<()> {
     let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     platform::telemetry::listen(&settings.telemetry).await?;
     let shutdown = Shutdown::on_signals()?;
-    let Some(versions) = versions(settings, &catalog, &shutdown).await? else { return Ok(()) };
+    let Some(versions) = FollowedVersions::start_waiting(settings, &catalog, &shutdown).await? else { return Ok(()) };
     let known = versions.now();
     if known.living().any(|(_, catalog)| writes_to_the_store(catalog)) {
         Storage::new(&settings.store, &known.active().deployment)?.check().await?;
     }
     println!("ready");
     Ok(crate::run(settings, versions, shutdown).await?)
-}
-
-/// The versions, as soon as the store says which there are: a worker may start while it is out. `None` if the shutdown is requested before.
-async fn versions(
-    settings: &Settings,
-    file: &Catalog,
-    shutdown: &Shutdown,
-) -> Result<Option<FollowedVersions>, VersionsError> {
-    let mut backoff = Backoff::new(settings.speed.retry_backoff.get());
-    loop {
-        match FollowedVersions::start(settings, file.clone()).await {
-            Ok(versions) => return Ok(Some(versions)),
-            Err(error @ VersionsError::Store(_)) => {
-                let wait = backoff.wait();
-                warn!(
-                    error = error_text(&error),
-                    wait_ms = wait.as_millis(),
-                    "cannot read which versions there are; waiting"
-                );
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = shutdown.requested() => return Ok(None),
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Whether workers put files beside archives of which one of several writers has to win: what lanes begin with and remember, and what

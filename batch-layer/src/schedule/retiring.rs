@@ -27,6 +27,8 @@ pub(crate) struct Retiring {
     running: JoinSet<()>,
     /// Not before that moment, microseconds since 1970.
     not_before_us: i64,
+    /// How many were begun: one that fails again and again does not keep the others.
+    begun: usize,
 }
 
 impl Retiring {
@@ -38,7 +40,7 @@ impl Retiring {
 
     /// Nothing is ever retired.
     pub(crate) fn none() -> Retiring {
-        Retiring { of: None, running: JoinSet::new(), not_before_us: i64::MIN }
+        Retiring { of: None, running: JoinSet::new(), not_before_us: i64::MIN, begun: 0 }
     }
 
     /// Begins with a version that is due, unless another one is being retired.
@@ -48,10 +50,9 @@ impl Retiring {
             return;
         }
         let keep_us = i64::try_from(settings.versions.keep.get().as_micros()).unwrap_or(i64::MAX);
-        let Some(version) = versions.pointer.due_to_retire(now_us, keep_us).first().map(|name| (*name).to_owned())
-        else {
-            return;
-        };
+        let due = versions.pointer.due_to_retire(now_us, keep_us);
+        let Some(version) = due.get(self.begun % due.len().max(1)).map(|name| (*name).to_owned()) else { return };
+        self.begun += 1;
         self.not_before_us = now_us.saturating_add(AGAIN_US);
         let (settings, file) = (settings.clone(), file.clone());
         self.running.spawn(async move {

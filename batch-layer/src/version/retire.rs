@@ -60,6 +60,16 @@ pub enum RetireError {
         /// What is wrong.
         why: String,
     },
+    /// It is not known what another version uses.
+    #[error(
+        "the catalog of version {version} cannot be used here, so what it shares is not known ({why}): retire by a build that reads it"
+    )]
+    UnknownShares {
+        /// The other version.
+        version: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A process still hosts it.
     #[error(
         "group {group} has members: a process still hosts version {version}, as it has not read the pointer or is of an older build; stop \
@@ -111,6 +121,9 @@ pub async fn retire(
     platform::failpoints::pass("retire::after_retiring");
     let catalog = catalog(&store, &pointer, file, version).await?;
     let living = store.deployed(file).await?;
+    if let Some((version, why)) = living.unreadable().iter().next() {
+        return Err(RetireError::UnknownShares { version: version.clone(), why: why.clone() });
+    }
     let refresh = settings.versions.refresh.get();
     progress.say(format_args!("waiting until every process has heard of it"));
     tokio::time::sleep(refresh * REFRESHES).await;

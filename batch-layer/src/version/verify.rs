@@ -145,10 +145,7 @@ impl Verifier<'_> {
             report.why.push(format!("source {source}: nothing is archived"));
             return Ok(());
         };
-        let behind = side.wait_for_archive(self.settings, self.stop).await?;
-        if !behind.is_empty() {
-            let why = behind.join(", ");
-            report.why.push(format!("source {source}: {why}; is `batch-layer archive` running?"));
+        if !self.is_archived(&mut side, report).await? {
             return Ok(());
         }
         let mut old = self.old_side(source).await?;
@@ -156,6 +153,16 @@ impl Verifier<'_> {
             self.attempts(&mut side, metric, old.as_mut(), rows_max, report).await?;
         }
         Ok(())
+    }
+
+    /// Waits for the archive; returns whether it holds everything that is to be compared, and reports what it does not.
+    async fn is_archived(&self, side: &mut Side, report: &mut VerifyReport) -> Result<bool, VerifyError> {
+        let behind = side.wait_for_archive(self.settings, self.stop).await?;
+        if !behind.is_empty() {
+            let (source, why) = (&side.source.name, behind.join(", "));
+            report.why.push(format!("source {source}: {why}; is `batch-layer archive` running?"));
+        }
+        Ok(behind.is_empty())
     }
 
     /// Compares a metric. Where slices were dropped while it was read, as a reconcile was under way, it is begun anew at newer positions.
@@ -187,7 +194,9 @@ impl Verifier<'_> {
                 return Ok(());
             }
             side.rotate(self.settings.speed.max_slices).await?;
-            side.wait_for_archive(self.settings, self.stop).await?;
+            if !self.is_archived(side, report).await? {
+                return Ok(());
+            }
         }
         report.why.push(format!("metric {}: slices were dropped while it was read", metric.name));
         Ok(())

@@ -1,5 +1,7 @@
 //! How commands print what they found, where that is a page or JSON.
 
+use crate::terminal::Screen;
+
 /// For commands that print a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
@@ -7,6 +9,13 @@ pub enum Output {
     Table,
     /// For a program
     Json,
+}
+
+impl Output {
+    /// What was asked for; otherwise what the reader needs: a person at a terminal a page, and whatever else JSON.
+    pub fn for_reader(asked: Option<Output>, screen: Screen) -> Output {
+        asked.unwrap_or(if screen.is_terminal() { Output::Table } else { Output::Json })
+    }
 }
 
 /// For commands that print a list.

@@ -135,7 +135,7 @@ async fn a_promotion_is_followed_and_no_request_fails() {
     assert!(answers.iter().all(|answer| both.contains(answer)), "{answers:?}");
     assert_eq!(counted(&server.ok(&format!("{TOTAL}?version=v1")).await), ("v1", 1), "it goes on");
 
-    let rolled_back = promoted().roll_back(Some(1), Vec::new(), change("roll back")).expect("rolled back");
+    let rolled_back = promoted().roll_back("v1", Some(1), Vec::new(), change("roll back")).expect("rolled back");
     known.send_replace(Arc::new(deployed(4, rolled_back, &server.catalog)));
     server.until(TOTAL, |_, body| body["version"] == "v1" && body["values"]["views"] == 1).await;
 }

@@ -4,7 +4,7 @@
 //! So it is shared: one topic, one progress, one archive. The hash of a definition covers all that the stream reads, so a stream over a
 //! stream that changed has changed itself. Tables are shared in the same way.
 
-use crate::catalog::{Catalog, Changed, Source};
+use crate::catalog::{Catalog, Changed, KeptBytes, Source};
 use crate::contracts::archive::{ColumnsOnly, Facts};
 use crate::log::PartitionId;
 
@@ -51,6 +51,17 @@ pub enum Conflict {
         /// What it is.
         known: &'static str,
         /// In which version.
+        version: String,
+    },
+    /// A source is decoded otherwise than in another version, and what either archives has no bytes that the other could decode.
+    #[error(
+        "source {source_name} is decoded otherwise than in version {version}, and one of both archives no bytes (raw = \"rejected\"), so neither \
+         could count what the other archives: keep its fields, format and limits, or set raw = \"all\" in both"
+    )]
+    NoBytes {
+        /// The source.
+        source_name: String,
+        /// The version that decodes it otherwise.
         version: String,
     },
     /// Two sources of different names read one topic.
@@ -155,6 +166,8 @@ fn compare(new: &Catalog, known: &Catalog, first: &str, conflicts: &mut Vec<Conf
         } else if !source.is_stream && source.topic != other.topic {
             let (new, known) = (source.topic.clone(), other.topic.clone());
             conflicts.push(Conflict::OtherTopic { source_name: name.clone(), new, known, version: version() });
+        } else if of_new.keeps_archive && needs_bytes(source, other) {
+            conflicts.push(Conflict::NoBytes { source_name: name.clone(), version: version() });
         }
     }
     for (name, stream) in &new.streams {
@@ -170,6 +183,13 @@ fn compare(new: &Catalog, known: &Catalog, first: &str, conflicts: &mut Vec<Conf
             });
         }
     }
+}
+
+/// Whether two versions could not read what the other has archived of a source (R11). Which of them archives it changes with a promotion. A stream
+/// that is decoded otherwise is another stream, with an archive of its own.
+fn needs_bytes(new: &Source, known: &Source) -> bool {
+    let keeps_all = |source: &Source| source.kept_bytes == KeptBytes::All;
+    !new.is_stream && new.rules() != known.rules() && !(keeps_all(new) && keeps_all(known))
 }
 
 /// Topics that are taken, or too long, once the new catalog is a version.

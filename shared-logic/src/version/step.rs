@@ -56,6 +56,14 @@ pub enum StepError {
         /// What its replay reads.
         from: &'static str,
     },
+    /// Other steps were taken since somebody looked, and the version before is another one.
+    #[error("{active} is active by now, and {judged} is not the version before it: look again (`braid version list`)")]
+    AnotherBefore {
+        /// The active version.
+        active: String,
+        /// The version that was to answer again.
+        judged: String,
+    },
     /// There is no version to go back to.
     #[error("no version was active before {0}, or it is retired")]
     NoneBefore(String),
@@ -181,14 +189,19 @@ impl Pointer {
         }
     }
 
-    /// Stops counting a version for a while.
+    /// Stops counting a version for a while. The first version has no replay that could go on later.
     ///
     /// # Errors
     /// [`StepError`].
     pub fn stop(&self, name: &str, change: Change) -> Result<Pointer, StepError> {
         self.not_active(name)?;
-        match self.recorded(name)?.stage {
+        let known = self.recorded(name)?;
+        match known.stage {
             Stage::Stopped => Ok(self.clone()),
+            Stage::Following if known.replay.is_none() => {
+                let advice = "no replay could go on with it later; retire it if it is not needed any more";
+                Err(self.wrong_stage(name, advice))
+            }
             Stage::Counting | Stage::Following => {
                 self.changed(name, change, |recorded| recorded.stage = Stage::Stopped)
             }
@@ -225,12 +238,23 @@ impl Pointer {
         self.activate(name, lag_ms, forced, false, change)
     }
 
-    /// K9: makes the version before the active one again.
+    /// K9: makes the version before the active one again. What stands against that has been judged of the version `judged`.
     ///
     /// # Errors
     /// [`StepError`].
-    pub fn roll_back(&self, lag_ms: Option<u64>, forced: Vec<String>, change: Change) -> Result<Pointer, StepError> {
+    pub fn roll_back(
+        &self,
+        judged: &str,
+        lag_ms: Option<u64>,
+        forced: Vec<String>,
+        change: Change,
+    ) -> Result<Pointer, StepError> {
+        self.not_active(judged)?;
         let before = self.before.as_deref().ok_or_else(|| StepError::NoneBefore(self.active.clone()))?;
+        if before != judged {
+            let (active, judged) = (self.active.clone(), judged.to_owned());
+            return Err(StepError::AnotherBefore { active, judged });
+        }
         self.activate(before, lag_ms, forced, true, change)
     }
 

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use platform::settings::Settings;
+use platform::shutdown::Shutdown;
+use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Catalog;
 use shared_logic::version::DeployedVersions;
@@ -11,6 +13,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{VersionStore, VersionsError};
+
+/// The first wait of a process that starts while the store is away.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The versions of a deployment, as a process knows them. Clones share what is known. What reads on ends with the last clone.
 #[derive(Debug, Clone)]
@@ -53,6 +58,40 @@ impl FollowedVersions {
     /// If they cannot be read now. Later, what is known stays as long as that is so.
     pub async fn start(settings: &Settings, file: Catalog) -> Result<FollowedVersions, VersionsError> {
         FollowedVersions::altered(settings, file, |_| {}).await
+    }
+
+    /// The same as soon as the store can be read: a process may start while it is away. `None` if the shutdown is requested before.
+    ///
+    /// # Errors
+    /// If the versions can be read and cannot be used.
+    pub async fn start_waiting(
+        settings: &Settings,
+        file: &Catalog,
+        shutdown: &Shutdown,
+    ) -> Result<Option<FollowedVersions>, VersionsError> {
+        let mut backoff = Backoff::new(FIRST_WAIT);
+        loop {
+            // A store that is away is asked for a long time.
+            let started = tokio::select! {
+                biased;
+                () = shutdown.requested() => return Ok(None),
+                started = FollowedVersions::start(settings, file.clone()) => started,
+            };
+            let wait = match started {
+                Ok(versions) => return Ok(Some(versions)),
+                Err(error @ VersionsError::Store(_)) => {
+                    let wait = backoff.wait();
+                    let (error, wait_ms) = (error_text(&error), wait.as_millis());
+                    warn!(error, wait_ms, "cannot read which versions there are; waiting");
+                    wait
+                }
+                Err(error) => return Err(error),
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = shutdown.requested() => return Ok(None),
+            }
+        }
     }
 
     /// The same of a process that lays something over the catalogs of all versions.

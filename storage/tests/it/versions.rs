@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use platform::settings::{self, Settings, Span};
+use platform::shutdown::Shutdown;
 use shared_logic::catalog::{Catalog, Changed, Deployment};
 use shared_logic::version::{Pointer, StepError};
 use storage::{FollowedVersions, Put, VersionStore, VersionsError, active_version};
@@ -95,6 +96,30 @@ async fn a_process_hears_of_a_step_and_keeps_what_it_knows_while_the_store_is_aw
     let known = tokio::time::timeout(DEADLINE, followed.changed()).await.expect("it is heard of");
     assert_eq!((known.number, followed.read().error), (2, None));
     assert_eq!(active_version(&settings, file).await.expect("read").deployment.version, "v1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_while_the_store_is_away_waits_for_it_or_for_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (settings, file) = (settings_in(&folder), Catalog::parse(CATALOG).expect("a catalog"));
+    create(&store(&settings), "v2").await.expect("created");
+    let (active, away) = (folder.path().join("braid/active"), folder.path().join("away"));
+    std::fs::rename(&active, &away).expect("moved");
+    std::fs::write(&active, "not a folder").expect("written");
+    let start = |shutdown: Shutdown| {
+        let (settings, file) = (settings.clone(), file.clone());
+        tokio::spawn(async move { FollowedVersions::start_waiting(&settings, &file, &shutdown).await })
+    };
+    let (ends, stays) = (Shutdown::new(), Shutdown::new());
+    let (ended, mut started) = (start(ends.clone()), start(stays));
+    ends.begin("test");
+    assert!(ended.await.expect("no panic").expect("no failure").is_none(), "it was stopped before");
+    let waits = tokio::time::timeout(Duration::from_millis(200), &mut started).await;
+    assert!(waits.is_err(), "it cannot know which versions there are");
+    std::fs::remove_file(&active).expect("removed");
+    std::fs::rename(&away, &active).expect("moved back");
+    let started = tokio::time::timeout(DEADLINE, started).await.expect("it starts").expect("no panic");
+    assert_eq!(started.expect("read").expect("not stopped").now().number, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,8 +69,7 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
         if judged.add(&steps, &by, &text).await? {
             let changes = Changes::between(deployed.active(), &judged.catalog);
             let screen = Screen::behind(&std::io::stdout());
-            let usual = if screen.is_terminal() { Output::Table } else { Output::Json };
-            match args.output.unwrap_or(usual) {
+            match Output::for_reader(args.output, screen) {
                 Output::Table => print(&page(&changes, screen))?,
                 Output::Json => print(&(serde_json::to_string_pretty(&changes).context("cannot print")? + "\n"))?,
             }
@@ -94,14 +93,8 @@ impl Judged {
     /// Judges a catalog. Nothing is created for one that is refused.
     fn of(deployed: &DeployedVersions, name: &str, new: &Catalog, text: &str, max: usize) -> Result<Judged> {
         let first = deployed.pointer.first.as_str();
-        let mut known: Vec<&Catalog> = vec![deployed.active().as_ref()];
-        let mut others: Vec<&Catalog> = deployed
-            .living()
-            .filter(|(name, _)| *name != deployed.active_name())
-            .map(|(_, catalog)| catalog.as_ref())
-            .collect();
-        others.reverse();
-        known.extend(others);
+        let known = known(deployed);
+        let known: Vec<&Catalog> = known.iter().collect();
         let changed = changed(new, &known, name, first).map_err(|conflicts| {
             let lines: Vec<String> = conflicts.iter().map(|conflict| format!("  {conflict}")).collect();
             anyhow!("the catalog cannot become version {name} beside those that there are\n{}", lines.join("\n"))
@@ -149,6 +142,23 @@ impl Judged {
     }
 }
 
+/// The catalogs by which a new one is judged, that of the active version first, and then the newest. What their host has changed in place
+/// since is nobody's any more: a stream with that definition is written anew.
+fn known(deployed: &DeployedVersions) -> Vec<Catalog> {
+    let mut names: Vec<&str> = deployed.living().map(|(name, _)| name).collect();
+    names.reverse();
+    names.sort_by_key(|name| *name != deployed.active_name());
+    let catalog = |name: &str| {
+        let mut catalog = Catalog::clone(deployed.version(name)?);
+        for changed in deployed.changed_in_place(name) {
+            catalog.streams.remove(&changed);
+            catalog.tables.remove(&changed);
+        }
+        Some(catalog)
+    };
+    names.into_iter().filter_map(catalog).collect()
+}
+
 /// Whether what a new version shares follows from both pointers alike: the same versions live, and the same one is active. `name` is the new version.
 fn is_the_same(judged_by: &Pointer, now: &Pointer, name: &str) -> bool {
     let living = |pointer: &Pointer| -> BTreeSet<String> {
@@ -192,6 +202,28 @@ mod tests {
         assert!(refused("v2", &other).contains("is of the deployment other"), "{}", refused("v2", &other));
         let moved = CATALOG.replace("event_time", "topic = \"t\"\nevent_time");
         assert!(refused("v2", &moved).contains("keep its topic"), "{}", refused("v2", &moved));
+    }
+
+    #[test]
+    fn what_its_host_has_changed_in_place_is_shared_no_more() {
+        let text = |least: u8| {
+            format!(
+                "[sources.s]\nevent_id = \"id\"\nevent_time = \"at\"\nkey = \"id\"\n[sources.s.fields]\nid = \"string\"\nat = \"timestamp\"\nn = \"int\"\n\
+                 [streams.few]\nfrom = \"s\"\nwhere = \"n > {least}\"\n"
+            )
+        };
+        let pointer = Pointer::begin("v1", change()).create("v2", "c", Changed::default(), 4, change());
+        let pointer = pointer.and_then(|pointer| pointer.replay("v2", ReplayFrom::Log, false, change()));
+        let file = Catalog::parse(&text(2)).expect("a catalog");
+        let texts = [("v2".to_owned(), text(1))].into();
+        let deployed = DeployedVersions::resolve(1, pointer.expect("replayed"), &file, &texts).expect("resolved");
+        let generation = |least: u8| {
+            let new = Catalog::parse(&text(least)).expect("a catalog");
+            let judged = Judged::of(&deployed, "v3", &new, &text(least), 4).expect("accepted");
+            judged.catalog.deployment.generation("few").to_owned()
+        };
+        assert_eq!(generation(2), "v1", "its lanes write that");
+        assert_eq!(generation(1), "v3", "v2 says that it shares this, and the lanes of v1 write it no more");
     }
 
     #[test]

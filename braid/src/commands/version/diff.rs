@@ -120,8 +120,7 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     }
     let compared = Compared { metric: args.metric, old: args.old, new: args.new, complete, rows };
     let screen = Screen::behind(&std::io::stdout());
-    let usual = if screen.is_terminal() { Output::Table } else { Output::Json };
-    match args.output.unwrap_or(usual) {
+    match Output::for_reader(args.output, screen) {
         Output::Table => print(&page(&compared, screen))?,
         Output::Json => print(&(serde_json::to_string_pretty(&compared).context("cannot print")? + "\n"))?,
     }

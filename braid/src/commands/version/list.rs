@@ -87,8 +87,7 @@ struct StreamOf {
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let body = args.serving.serving()?.answer(&["v1", "versions"]).await?;
     let screen = Screen::behind(&std::io::stdout());
-    let usual = if screen.is_terminal() { Output::Table } else { Output::Json };
-    match args.output.unwrap_or(usual) {
+    match Output::for_reader(args.output, screen) {
         Output::Table => print(&page(&read(&body)?, screen))?,
         Output::Json => print(&format!("{}\n", indented(&body)))?,
     }

@@ -77,8 +77,11 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let lag_ms = candidate.lag_ms;
     let step =
         store.step(first, &who, &what, |pointer, change| pointer.promote(&version, lag_ms, forced.clone(), change));
-    let (number, _) = step.await?;
+    let (number, pointer) = step.await?;
     tell(&versions, &version, number);
+    if versions.active().deployment.keeps_archive && !pointer.is_reconciled(&version) {
+        println!("it is not reconciled before `braid version verify {version}` has found it equal");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,15 +100,9 @@ pub(super) async fn roll_back(args: BackArgs, settings: &SettingsArgs) -> Result
     let candidate = known(&settings, &versions, &before, &how.serving).await?;
     let forced = overridden(&before, &obstacles_back(&candidate, &bounds(&settings)), &how.force)?;
     let (first, who, what) = (file.deployment.version.as_str(), how.by.name(), format!("roll back to {before}"));
-    let (lag_ms, judged) = (candidate.lag_ms, before.clone());
-    let step = store.step(first, &who, &what, |pointer, change| {
-        // Another promotion may have come between: then the version before is another one, which was not judged.
-        if pointer.before.as_deref() == Some(judged.as_str()) {
-            pointer.roll_back(lag_ms, forced.clone(), change)
-        } else {
-            pointer.promote(&judged, lag_ms, forced.clone(), change)
-        }
-    });
+    let lag_ms = candidate.lag_ms;
+    let step =
+        store.step(first, &who, &what, |pointer, change| pointer.roll_back(&before, lag_ms, forced.clone(), change));
     let (number, _) = step.await?;
     tell(&versions, &before, number);
     Ok(ExitCode::SUCCESS)

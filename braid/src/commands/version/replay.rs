@@ -49,9 +49,9 @@ pub(super) struct Args {
     /// Wait until it has reached the log's end, also if nobody watches
     #[arg(long)]
     wait: bool,
-    /// How it is printed
-    #[arg(long, value_name = "FORM", value_enum, default_value = "table")]
-    output: Output,
+    /// How it is printed; a table on a terminal unless given, and JSON elsewhere
+    #[arg(long, value_name = "FORM", value_enum)]
+    output: Option<Output>,
     #[command(flatten)]
     who: Who,
 }
@@ -83,17 +83,19 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let (version, from) = (args.version.as_str(), args.from.replay());
     let versions = steps.deployed().await?;
     let stage = versions.pointer.recorded(version)?.stage;
+    let screen = Screen::behind(&std::io::stdout());
+    let output = Output::for_reader(args.output, screen);
     let mut judged = Vec::new();
     let mut counts_first = stage == Stage::Counting;
     if matches!(stage, Stage::Created | Stage::Stopped) {
         let seen = seen::look(&steps.settings, &versions, version, from).await?;
         counts_first = seen.counts_first();
         judged = judge(&seen);
-        if args.output == Output::Table {
-            print(&table(&judged).text(Screen::behind(&std::io::stdout())))?;
+        if output == Output::Table {
+            print(&table(&judged).text(screen))?;
         }
         if judged.iter().any(|prerequisite| prerequisite.stops(args.yes)) {
-            if args.output == Output::Json {
+            if output == Output::Json {
                 print(&said(version, stage, &judged, None)?)?;
             } else {
                 print("nothing has begun\n")?;
@@ -112,7 +114,7 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
         count(&steps, &versions, version, from, &by, &shutdown).await?;
     }
     let reached = follow(&steps, &versions, version, args.wait, &shutdown).await?;
-    match args.output {
+    match output {
         Output::Json => print(&said(version, Stage::Following, &judged, Some(reached))?)?,
         Output::Table if reached => print(&format!("{version} has reached the log's end\n"))?,
         Output::Table => print(&format!(
@@ -158,7 +160,7 @@ async fn follow(
     }
     let Some(catalog) = versions.version(version) else { bail!("the version is gone") };
     let mut watch = Watch::new(&steps.settings, catalog).await?;
-    let line = StatusLine::new(width);
+    let (line, mut known, mut stage) = (StatusLine::new(width), versions.number, versions.stage(version));
     loop {
         let reached = tokio::select! {
             looked = watch.look() => looked?,
@@ -169,7 +171,9 @@ async fn follow(
             return Ok(true);
         }
         // Somebody else may have stopped or retired it.
-        let stage = steps.store.newest().await?.and_then(|(_, pointer)| Some(pointer.versions.get(version)?.stage));
+        if let Some((number, pointer)) = steps.store.newer(known).await? {
+            (known, stage) = (number, pointer.versions.get(version).map(|recorded| recorded.stage));
+        }
         ensure!(
             stage == Some(Stage::Following),
             "{version} is {} now: its replay does not go on",

@@ -47,8 +47,7 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let verified = verify(&settings, &versions, &args.version, &progress, &stop);
     let report = progress.shown(verified).await?;
     let path = keep(&store, &versions, &report, &args.by.name()).await?;
-    let is_read = Screen::behind(&std::io::stdout()).is_terminal();
-    match args.output.unwrap_or(if is_read { Output::Table } else { Output::Json }) {
+    match Output::for_reader(args.output, Screen::behind(&std::io::stdout())) {
         Output::Table => println!("{report}report: {path}"),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }

@@ -102,6 +102,21 @@ fn versions_do_not_mix_topics_in_one_archive() {
 }
 
 #[test]
+fn versions_that_decode_otherwise_need_the_bytes_of_what_is_archived_from_now_on() {
+    let raw = ("topic = \"events\"", "topic = \"events\"\nraw = \"rejected\"");
+    let other = ("n = \"int\"", "n = \"int?\"");
+    for (first, new) in [(vec![raw], vec![raw, other]), (vec![raw], vec![other]), (vec![], vec![raw, other])] {
+        let found = conflicts(&with(&new), &[&with(&first)]);
+        assert!(found.contains("source s is decoded otherwise than in version v1"), "{found}");
+    }
+    assert_eq!(shares(&with(&[raw]), &[&with(&[])], "v2"), [""; 0], "both decode alike");
+    let without_archive = "[pipeline]\narchive = false\n[sources.s]\nraw = \"rejected\"\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n";
+    let [first, new] =
+        ["", "n = \"int\"\n"].map(|field| Catalog::parse(&format!("{without_archive}{field}")).expect("a catalog"));
+    assert_eq!(shares(&new, &[&first], "v2"), [""; 0], "nothing is archived");
+}
+
+#[test]
 fn what_only_another_version_has_is_in_nobodys_way() {
     let first = with(&[]);
     let fewer = with(&[("[streams.most]\nfrom = \"many\"\nwhere = \"n > 50\"\n", "")]);

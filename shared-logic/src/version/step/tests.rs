@@ -90,10 +90,20 @@ fn only_a_version_that_is_counted_is_promoted_and_it_remembers_which_was_before(
     assert_eq!((promotion.from.as_str(), promotion.to.as_str(), promotion.lag_ms), ("v1", "v2", Some(3)));
     assert_eq!(promotion.verified, Some(verified()));
     assert!(why(active.promote("v2", None, Vec::new(), change("p"))).contains("version v2 is the active one"));
-    let back = active.roll_back(None, Vec::new(), change("b")).expect("rolled back");
+    let back = active.roll_back("v1", None, Vec::new(), change("b")).expect("rolled back");
     assert_eq!((back.active.as_str(), back.before.as_deref()), ("v1", Some("v2")));
     assert!(back.promotions[1].rolled_back && back.versions["v1"].last_active_us.is_none());
-    assert!(why(pointer().roll_back(None, Vec::new(), change("b"))).contains("no version was active before v1"));
+    assert!(why(pointer().roll_back("v2", None, Vec::new(), change("b"))).contains("no version was active before v1"));
+}
+
+#[test]
+fn a_roll_back_goes_to_the_version_that_was_judged_or_nowhere() {
+    let second = promoted(&following(&following(&pointer(), "v2"), "v3"), "v2");
+    let third = promoted(&second, "v3");
+    let refused = third.roll_back("v1", None, Vec::new(), change("b"));
+    assert!(why(refused).contains("v3 is active by now, and v1 is not the version before it"), "v3 came between");
+    let back = second.roll_back("v1", None, Vec::new(), change("b")).expect("rolled back");
+    assert!(why(back.roll_back("v1", None, Vec::new(), change("b"))).contains("version v1 is the active one"), "twice");
 }
 
 #[test]
@@ -101,11 +111,12 @@ fn the_active_version_is_never_retired() {
     let active = promoted(&following(&pointer(), "v2"), "v2");
     assert!(why(active.retire("v2", change("r"))).contains("version v2 is the active one"));
     assert!(why(active.stop("v2", change("s"))).contains("version v2 is the active one"));
+    assert!(why(active.stop("v1", change("s"))).contains("no replay could go on with it"), "it could never come back");
     let retiring = active.retire("v1", change("r")).expect("retiring");
     assert_eq!((retiring.before.as_deref(), retiring.versions["v1"].stage), (None, Stage::Retiring));
     assert_eq!(retiring.retire("v1", change("r")), Ok(retiring.clone()));
     assert!(why(retiring.promote("v1", None, Vec::new(), change("p"))).contains("version v1 is retiring"));
-    assert!(why(retiring.roll_back(None, Vec::new(), change("b"))).contains("or it is retired"));
+    assert!(why(retiring.roll_back("v1", None, Vec::new(), change("b"))).contains("or it is retired"));
     assert_eq!(retiring.retired("v1", change("r")).expect("retired").versions["v1"].stage, Stage::Retired);
     assert!(active.retired("v1", change("r")).is_err());
 }
@@ -128,7 +139,8 @@ fn a_version_is_reconciled_from_its_first_verification_on_and_goes_by_itself_whe
 fn only_the_newest_promotions_are_remembered() {
     let mut pointer = promoted(&following(&pointer(), "v2"), "v2");
     for _ in 0..PROMOTIONS_MAX {
-        pointer = pointer.roll_back(None, Vec::new(), change("b")).expect("rolled back");
+        let before = pointer.before.clone().expect("there is one");
+        pointer = pointer.roll_back(&before, None, Vec::new(), change("b")).expect("rolled back");
     }
     assert_eq!(pointer.promotions.len(), PROMOTIONS_MAX);
     assert!(pointer.promotions.iter().all(|promotion| promotion.rolled_back), "the first one is forgotten");
@@ -164,7 +176,7 @@ fn take(pointer: &Pointer, version: usize, step: Step) -> Result<Pointer, StepEr
         Step::Stop => pointer.stop(&name, change),
         Step::Verified => pointer.verified(&name, verified(), change),
         Step::Promote => pointer.promote(&name, None, Vec::new(), change),
-        Step::RollBack => pointer.roll_back(None, Vec::new(), change),
+        Step::RollBack => pointer.roll_back(&name, None, Vec::new(), change),
         Step::Retire => pointer.retire(&name, change),
         Step::Retired => pointer.retired(&name, change),
     }
@@ -178,6 +190,7 @@ fn is_sound(pointer: &Pointer) -> bool {
         && before_lives
         && pointer.before.as_ref() != Some(&pointer.active)
         && pointer.versions[&pointer.active].last_active_us.is_none()
+        && pointer.versions.values().all(|known| known.stage != Stage::Stopped || known.replay.is_some())
         && Pointer::read(&pointer.to_bytes()).is_ok_and(|read| read == *pointer)
 }
 

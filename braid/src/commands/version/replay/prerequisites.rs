@@ -59,6 +59,8 @@ pub(super) struct SeenPartition {
     pub(super) end: i64,
     /// Where the archive begins it, or where the version goes on; `None` if the archive has not begun it, or there is none.
     pub(super) begin: Option<i64>,
+    /// Below which events were erased; the log may hold them still. `None` if none were.
+    pub(super) erased_below: Option<i64>,
 }
 
 /// What the archive of a source says.
@@ -81,6 +83,8 @@ pub(super) struct SeenRedis {
     pub(super) rows: u64,
     /// What the active version's shards take now.
     pub(super) shard_bytes: u64,
+    /// What the version's own take already, if it goes on.
+    pub(super) own_bytes: u64,
     /// Metrics that the active version does not count, so that nobody knows what they take.
     pub(super) unknown: Vec<String>,
     /// What is used.
@@ -172,11 +176,16 @@ impl SeenSource {
     }
 }
 
+/// Whether the speed layer counts all of a source from its log.
+fn counts_log(seen: &Seen, source: &SeenSource) -> bool {
+    seen.from == ReplayFrom::Log && source.is_counted
+}
+
 /// K4: what a replay needs, and whether it is there.
 pub(super) fn judge(seen: &Seen) -> Vec<Prerequisite> {
     let mut all = Vec::new();
     for source in &seen.sources {
-        let reads_log = (seen.from == ReplayFrom::Log && source.is_counted) || !source.own_streams.is_empty();
+        let reads_log = counts_log(seen, source) || !source.own_streams.is_empty();
         if reads_log {
             all.push(Prerequisite::needed(format!("log of {}", source.name), log(seen, source)));
         }
@@ -225,6 +234,14 @@ fn log(seen: &Seen, source: &SeenSource) -> Verdict {
                 let why = format!("the archive has not begun partition {number} of {}", source.topic);
                 return Verdict::Refused(why, "is `batch-layer archive` running?");
             }
+            Some(begin) if counts_log(seen, source) && partition.erased_below.is_some_and(|below| begin < below) => {
+                let below = partition.erased_below.unwrap_or(begin);
+                let why = format!(
+                    "events of partition {number} of topic {} were erased below {below}, which the log may hold still, and would be counted again",
+                    source.topic
+                );
+                return Verdict::Refused(why, "create another version and use --from archive");
+            }
             _ => {}
         }
     }
@@ -264,7 +281,8 @@ fn room(seen: &Seen) -> Verdict {
     let redis = &seen.redis;
     // From the archive, shards begin where the views end.
     let rows = if seen.from == ReplayFrom::Archive { 0 } else { redis.rows };
-    let needed = rows.saturating_mul(ROW_BYTES).saturating_add(redis.shard_bytes);
+    let all = rows.saturating_mul(ROW_BYTES).saturating_add(redis.shard_bytes);
+    let needed = all.saturating_sub(redis.own_bytes);
     let mib = |bytes: u64| format!("{} MiB", integer(bytes.div_ceil(1 << 20)));
     let Some(most) = redis.most else {
         return Verdict::Unknown(format!("it takes about {}; Redis does not say how much it has", mib(needed)));

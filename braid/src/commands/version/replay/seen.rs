@@ -62,7 +62,11 @@ pub(super) async fn look(
     let mut active_shards = Vec::new();
     for source in catalog.sources.values() {
         let Some((mut of_source, ids)) = look.source(source).await? else { continue };
-        let own = look.shards.states(&mut look.redis, &keys(catalog, &source.name, &ids)).await?;
+        let own_shards = keys(catalog, &source.name, &ids);
+        for keys in &own_shards {
+            seen.redis.own_bytes += look.shards.memory(&mut look.redis, keys).await?;
+        }
+        let own = look.shards.states(&mut look.redis, &own_shards).await?;
         seen.has_shards |= own.iter().any(Option::is_some);
         if let Some(log) = &mut of_source.log {
             for (partition, state) in log.partitions.iter_mut().zip(own) {
@@ -111,11 +115,14 @@ impl Look<'_> {
             None => PartitionId::new(topic.log.as_str(), *number),
         };
         let ids: Vec<PartitionId> = numbers.iter().map(id).collect();
-        let begin = |id: &PartitionId| Some(facts?.partition(id)?.begin);
-        let partition = |(number, id): (&i32, &PartitionId)| SeenPartition {
-            start: of(&starts, number),
-            end: of(&ends, number),
-            begin: begin(id),
+        let partition = |(number, id): (&i32, &PartitionId)| {
+            let known = facts.and_then(|facts| facts.partition(id));
+            SeenPartition {
+                start: of(&starts, number),
+                end: of(&ends, number),
+                begin: known.map(|known| known.begin),
+                erased_below: known.and_then(|known| known.erased_below),
+            }
         };
         let partitions = numbers.iter().zip(&ids).map(partition).collect();
         let is_compacted = self.topics.is_compacted(&source.topic).await?;

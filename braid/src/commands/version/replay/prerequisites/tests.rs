@@ -2,7 +2,7 @@ use super::*;
 
 /// A replay from the log that lacks nothing.
 fn whole() -> Seen {
-    let partition = SeenPartition { start: 3, end: 1_003, begin: Some(3) };
+    let partition = SeenPartition { start: 3, end: 1_003, begin: Some(3), erased_below: None };
     let source = SeenSource {
         name: "orders".to_owned(),
         topic: "o".to_owned(),
@@ -11,8 +11,7 @@ fn whole() -> Seen {
         archive: Some(SeenArchive::default()),
         ..SeenSource::default()
     };
-    let redis =
-        SeenRedis { rows: 1_000_000, shard_bytes: 1 << 20, unknown: Vec::new(), used: 0, most: Some(200 << 20) };
+    let redis = SeenRedis { rows: 1_000_000, shard_bytes: 1 << 20, most: Some(200 << 20), ..SeenRedis::default() };
     let (from, per_second) = (ReplayFrom::Log, Some(100.0));
     Seen { from, keeps_archive: true, sources: vec![source], redis, per_second, has_shards: false }
 }
@@ -68,6 +67,27 @@ fn a_log_that_has_lost_its_begin_is_not_enough() {
     assert_eq!(why, "the archive has not begun partition 1 of o: is `batch-layer archive` running?");
     let (_, why) = refused(|seen| seen.sources[0].log = None);
     assert!(why.starts_with("there is no topic o"), "{why}");
+}
+
+#[test]
+fn what_was_erased_is_not_counted_again_from_the_log() {
+    let erased = |seen: &mut Seen| partition(seen).erased_below = Some(70);
+    let (name, why) = refused(erased);
+    assert_eq!(name, "log of orders");
+    assert!(
+        why.contains("were erased below 70") && why.ends_with("create another version and use --from archive"),
+        "{why}"
+    );
+    let from_archive = |seen: &mut Seen| {
+        erased(seen);
+        from_archive(seen);
+    };
+    assert!(not_ok(from_archive).is_empty(), "the archive does not hold it any more");
+    let goes_on = |seen: &mut Seen| {
+        erased(seen);
+        partition(seen).begin = Some(70);
+    };
+    assert!(not_ok(goes_on).is_empty(), "nothing is left to read that was erased");
 }
 
 #[test]
@@ -149,6 +169,8 @@ fn redis_has_to_have_room() {
     let (name, why) = refused(|seen| seen.redis.used = 100 << 20);
     assert_eq!(name, "room in Redis");
     assert!(why.starts_with("it takes about 145 MiB, and 100 MiB of 200 MiB are free: "), "{why}");
+    let has_counted = |seen: &mut Seen| (seen.redis.used, seen.redis.own_bytes) = (180 << 20, 130 << 20);
+    assert!(not_ok(has_counted).is_empty(), "what it has counted before it was stopped is there already");
     let little = |seen: &mut Seen| {
         from_archive(seen);
         seen.redis.used = 100 << 20;
