@@ -187,7 +187,7 @@ fn send_users(stage: &Stage, day_us: i64, file: &Path) -> Result<usize> {
     let mut changes: Vec<i64> =
         (0..CHANGES).map(|_| day_us + rng.random_range(-12 * HOUR_US..DAY_US + 6 * HOUR_US)).collect();
     changes.sort_unstable();
-    let change = |(number, at_us)| (rng.random_range(0..USERS), at_us, number % DELETES == 0);
+    let change = |(number, at_us): (usize, i64)| (rng.random_range(0..USERS), at_us, number % DELETES == 0);
     let changes: Vec<(u32, i64, bool)> = changes.into_iter().enumerate().map(change).collect();
     let mut sent = 0;
     for (number, (user, at_us, deletes)) in first.chain(changes).enumerate() {
