@@ -3,7 +3,7 @@
     report_observer.py STORE REPORT DATE ZONE CLICKS USERS
 
 STORE is a deployment's folder, `<store.url>/<name>`. CLICKS and USERS are CSV files without header: user, page, milliseconds, instant;
-and user, name, plan, instant, in the order in which they were sent. Instants are microseconds since 1970. This program shares no code with
+and user, name, plan, instant, in the order in which they were sent; a change without a name deletes the profile. Instants are microseconds since 1970. This program shares no code with
 those that write the table: the package `deltalake` says which files are active, DuckDB reads them and counts, and Python knows the clocks
 of the zone. `e2e-tests/second-observer.sh` makes the environment that it runs in.
 """
@@ -57,10 +57,10 @@ def main(store, report, day, zone, clicks, users):
                    sum(ms)::DOUBLE / count(ms) AS avg_dwell_ms
             FROM clicks WHERE at_us >= ? AND at_us < ? GROUP BY user_id
         ), profiles AS (
-            SELECT user_id, arg_max(name, sent) AS name, arg_max(plan, sent) AS plan
+            SELECT user_id, arg_max(struct_pack(name := name, plan := plan), sent) AS profile
             FROM users WHERE at_us < ? GROUP BY user_id
         )
-        SELECT user_id, name, plan, click_count, unique_pages, avg_dwell_ms,
+        SELECT user_id, profile.name AS name, profile.plan AS plan, click_count, unique_pages, avg_dwell_ms,
                click_count * 0.3::DOUBLE + unique_pages * 0.5::DOUBLE + avg_dwell_ms / 1000 * 0.2::DOUBLE AS engagement_score
         FROM counted LEFT JOIN profiles USING (user_id)
         """,

@@ -3,8 +3,8 @@
 //! Everything is real: the broker, Redis, and the layers' own processes, built in release. (Only the decoder is measured
 //! without a process of its own, and reconciles and imports without a broker.) Each figure stands beside a limit that was measured in the
 //! same run. Prints a table and writes `target/bench.json`. Arguments name the groups of figures to measure alone
-//! (`recovery`); that, and any run of a debug build, is a rehearsal. `busy_day` takes minutes and gigabytes of disk, so it is
-//! measured only if it is named.
+//! (`recovery`), or a part of `streams` (`windows`, `lookups`, `alerts`, `detect`); that, and any run of a debug build, is a rehearsal.
+//! `busy_day` takes minutes and gigabytes of disk, so it is measured only if it is named.
 
 mod amount;
 mod archive;
@@ -98,9 +98,7 @@ fn main() {
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
         }
-        if wanted("streams") {
-            streams::measure(scenario, &mut figures).await?;
-        }
+        streams::measure(scenario, |part| wanted("streams") || named(part), &mut figures).await?;
         if wanted("versions") {
             versions::measure(scenario, &mut figures).await?;
         }

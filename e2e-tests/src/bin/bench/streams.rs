@@ -22,13 +22,23 @@ use test_kit::{DEADLINE, Progress, wait_for};
 use crate::figures::Figures;
 use crate::load::Keys;
 
-pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
+/// `wanted`: whether a part, named as its module is, is to be measured.
+pub(crate) async fn measure(scenario: &Scenario, wanted: impl Fn(&str) -> bool, figures: &mut Figures) -> Result<()> {
     for keys in [Keys::Zipf, Keys::Uniform] {
-        windows::measure(scenario, keys, figures).await?;
+        if wanted("windows") {
+            windows::measure(scenario, keys, figures).await?;
+        }
     }
-    lookups::measure(scenario, figures).await?;
-    alerts::measure(scenario, figures).await?;
-    detect::measure(scenario, figures).await
+    if wanted("lookups") {
+        lookups::measure(scenario, figures).await?;
+    }
+    if wanted("alerts") {
+        alerts::measure(scenario, figures).await?;
+    }
+    if wanted("detect") {
+        detect::measure(scenario, figures).await?;
+    }
+    Ok(())
 }
 
 /// Waits until the archive says where the partitions of a source begin. Lanes need no more of it.

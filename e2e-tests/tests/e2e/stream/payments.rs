@@ -22,7 +22,7 @@ use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use generator::Generator;
 
-pub(crate) use generator::{Dated, Mix};
+pub(crate) use generator::{DAY_MS, Dated, Mix};
 pub(crate) use kind::{Kind, large, spent_within};
 
 /// The layers that streams need.

@@ -25,7 +25,7 @@ const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 /// How many transactions are sent in order, and how many bursts of six out of order.
 const TRANSACTIONS: usize = 600;
-const BURSTS: usize = 200;
+const BURSTS: usize = 1_000;
 
 #[test]
 fn streams_worked_examples() {
@@ -148,7 +148,7 @@ async fn fraud(stage: &Stage, ten_ms: i64) -> Result<()> {
     ensure!(rules.len() == 3, "of three rules the detector has met only {rules:?}");
 
     let mut bursts: Vec<(i64, Transaction)> = Vec::new();
-    let count = repetitions(BURSTS, 10 * BURSTS);
+    let count = repetitions(BURSTS, 5 * BURSTS);
     for burst in 0..count {
         let first_ms = at_ms + rng.random_range(0..60 * MINUTE_MS);
         for n in 0..6 {

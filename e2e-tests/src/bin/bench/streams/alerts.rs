@@ -1,7 +1,7 @@
 //! `streams_alert_ms`: from handing the payment that completes a fraud to the producer until a consumer of committed records has the
 //! alert, under load.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e_tests::scenario::{Scenario, now_us};
@@ -18,7 +18,9 @@ use crate::load::Flow;
 pub(super) const RATE: u64 = 20_000;
 /// So many that none of them pays five times in a minute.
 const USERS: u32 = 5_000_000;
-const PROBES: usize = 400;
+const PROBES: u32 = 1_000;
+/// One is sent each time that so much has passed, whether or not the alert before has come: what a stall holds up counts for each of them.
+const EVERY: Duration = Duration::from_millis(20);
 const WARM_UP: Duration = Duration::from_secs(5);
 /// What we aim at, in milliseconds.
 const AIM_MS: f64 = 1_000.0;
@@ -29,10 +31,14 @@ pub(super) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     let flow = load(&stage)?;
     tokio::time::sleep(WARM_UP).await;
     let mut probes = Probes::new(&stage)?;
-    let mut waits_ms = Vec::with_capacity(PROBES);
-    for _ in 0..PROBES {
-        let (user, sent) = probes.send()?;
-        waits_ms.push(probes.alert(&user)?.duration_since(sent).as_secs_f64() * 1e3);
+    let (began, mut sent) = (Instant::now(), Vec::new());
+    for number in 0..PROBES {
+        tokio::time::sleep_until((began + EVERY * number).into()).await;
+        sent.push(probes.send(None)?);
+    }
+    let mut waits_ms = Vec::with_capacity(sent.len());
+    for (user, at) in sent {
+        waits_ms.push(probes.alert(&user)?.duration_since(at).as_secs_f64() * 1e3);
     }
     let rate = flow.stop()?.rate;
     waits_ms.sort_by(f64::total_cmp);

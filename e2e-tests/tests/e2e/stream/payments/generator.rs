@@ -12,7 +12,7 @@ const USERS: f64 = 40.0;
 const COUNTRIES: i64 = 5;
 /// How long before the stage was ready the first payment is sent.
 const BEFORE_MS: i64 = 2 * DAY_MS;
-const DAY_MS: i64 = 24 * 3_600_000;
+pub(crate) const DAY_MS: i64 = 24 * 3_600_000;
 /// How many records back a copy's original lies at most, over all partitions.
 const NEAR: usize = 300;
 /// New York, London, Berlin and Sydney; only the middle two are near each other.
@@ -35,7 +35,7 @@ pub(crate) struct Dated {
     pub(crate) timestamp_ms: i64,
 }
 
-/// An endless stream of payments. Its clock goes on by up to 1.5 s from one record to the next.
+/// An endless stream of payments. Its clock goes on by up to 1.5 s from one record to the next, and by a pause.
 pub(crate) struct Generator {
     rng: StdRng,
     mix: Mix,
@@ -43,6 +43,7 @@ pub(crate) struct Generator {
     /// The only partition that gets any, if there is one.
     only: Option<i32>,
     clock_ms: i64,
+    pause_ms: i64,
     sent: u64,
     near: VecDeque<Record>,
     /// Who pays several times in a few seconds, and how often yet.
@@ -52,7 +53,8 @@ pub(crate) struct Generator {
 impl Generator {
     pub(super) fn new(rng: StdRng, now_ms: i64, partitions: i32, mix: Mix) -> Generator {
         let clock_ms = now_ms - BEFORE_MS;
-        Generator { rng, mix, partitions, only: None, clock_ms, sent: 0, near: VecDeque::new(), burst: None }
+        let (near, only, burst) = (VecDeque::new(), None, None);
+        Generator { rng, mix, partitions, only, clock_ms, pause_ms: 0, sent: 0, near, burst }
     }
 
     /// From now on, among so many partitions.
@@ -63,6 +65,11 @@ impl Generator {
     /// From now on, only into that partition, or into all.
     pub(crate) fn send_only_to(&mut self, partition: Option<i32>) {
         (self.only, self.burst) = (partition, None);
+    }
+
+    /// From now on, so much later each time.
+    pub(crate) fn pause_for(&mut self, ms: i64) {
+        self.pause_ms = ms;
     }
 
     /// What its clock shows, in microseconds since 1970.
@@ -99,7 +106,7 @@ impl Generator {
             self.burst = (left > 1).then_some((user, left - 1));
             return user;
         }
-        self.clock_ms += self.rng.random_range(0..1_500);
+        self.clock_ms += self.rng.random_range(0..1_500) + self.pause_ms;
         let user = (USERS * self.rng.random::<f64>().powi(2)) as i32;
         let user = self.only.map_or(user, |only| user - user % self.partitions + only);
         if self.rng.random_bool(0.01) {
