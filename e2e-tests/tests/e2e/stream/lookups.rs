@@ -298,8 +298,8 @@ fn a_lookup_stream_through_kills_and_an_emptied_redis() {
     });
 }
 
-/// The user who comes when the topic has grown, into the partition that is the last one then.
-const NEWCOMER: &str = "u-41";
+/// The user who comes when the topic has grown, into the partition that is the last one then. Nobody clicks as this one before.
+const NEWCOMER: &str = "u-45";
 
 /// No tick of the schedule comes.
 #[test]

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use e2e_tests::load::Counted;
 use e2e_tests::versions::{Polls, Step, Versions, corrected};
 use e2e_tests::{Deployment, Layer, Load, busy_scenario};
-use test_kit::DEADLINE;
+use test_kit::{DEADLINE, Progress, wait_for};
 
 use super::{sends_still, setup, views};
 
@@ -58,6 +58,10 @@ fn version_promotions_race() {
 
 /// A serving process answers of the version before for as long as it has not heard of a promotion, and then of the new one.
 async fn is_heard_late(versions: Versions<'_>, late: &Deployment, polls: &Polls<'_>) -> Result<()> {
+    wait_for("an answer of the late process", DEADLINE, async || {
+        Ok(Progress::when(polls.turns() == ["v1"], format_args!("{:?}", polls.turns())))
+    })
+    .await?;
     versions.take(Step::Promote("v2")).await?;
     let promoted = Instant::now();
     versions.is_active("v2").await?;
