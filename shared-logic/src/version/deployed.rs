@@ -155,6 +155,16 @@ impl DeployedVersions {
         self
     }
 
+    /// K7: the streams of a version that are not those of the active one, by their generations: nobody has relied on them so far. They may be
+    /// shared with another version.
+    pub fn own_streams(&self, version: &str) -> Vec<&str> {
+        let (Some(catalog), active) = (self.version(version), self.active()) else { return Vec::new() };
+        let generation = |catalog: &Catalog, stream: &str| catalog.deployment.generation(stream).to_owned();
+        let is_shared =
+            |stream: &str| active.streams.contains_key(stream) && generation(active, stream) == generation(catalog, stream);
+        catalog.streams.keys().map(String::as_str).filter(|stream| !is_shared(stream)).collect()
+    }
+
     /// K7: the streams and tables that a version shares, and that their host has changed in place since (K10).
     pub fn changed_in_place(&self, version: &str) -> Vec<String> {
         let Some(catalog) = self.version(version) else { return Vec::new() };

@@ -1,5 +1,6 @@
 use super::super::{ReplayFrom, changed};
 use super::*;
+use crate::catalog::Changed;
 
 const CATALOG: &str = r#"
 [sources.s]
@@ -128,6 +129,49 @@ fn a_promotion_changes_who_archives_and_reports_and_no_lane() {
     assert_eq!(counted(&after), ["v1 few", "v1 s", "v2 few active", "v2 s active"]);
     let expected = ["few by v1", "few.v2 by v2", "many by v2", "s by v2", "t by v1", "u by v2", "users by v2"];
     assert_eq!((archived(&after), after.reports()), (expected.map(str::to_owned).to_vec(), "v2"));
+}
+
+#[test]
+fn own_streams_are_those_that_the_active_version_does_not_have_whoever_writes_them() {
+    let mut world = World::new().replayed();
+    let own = |world: &World, version: &str| {
+        let versions = world.resolved();
+        let lanes = versions.proves_lanes(version, "s").into_iter();
+        let lanes: Vec<String> = lanes.map(|unit| format!("{} by {}", unit.generation, unit.host)).collect();
+        (versions.own_streams(version).join(" "), lanes.join(", "))
+    };
+    let is = |streams: &str, lanes: &str| (streams.to_owned(), lanes.to_owned());
+    assert_eq!(own(&world, "v2"), is("few", "v2 by v2"));
+    // v3 shares what v2 has changed.
+    let changed = world.pointer.versions["v2"].changed.clone();
+    world = world.then(|pointer| pointer.create("v3", "hash", changed.clone(), 4, change()));
+    world = world.then(|pointer| pointer.replay("v3", ReplayFrom::Log, false, change()));
+    world.texts.insert("v3".to_owned(), world.texts["v2"].clone());
+    assert_eq!(own(&world, "v3"), is("few", "v2 by v2"), "its host is not asked for that");
+    assert_eq!(own(&world, "v1"), is("", "v1 by v1"), "it is the active one");
+    let promoted = world.then(|pointer| pointer.promote("v2", None, Vec::new(), change()));
+    assert_eq!(own(&promoted, "v3"), is("", ""), "they are those of the active one");
+    assert_eq!(own(&promoted, "v1"), is("few", "v1 by v1"));
+}
+
+#[test]
+fn a_stream_that_another_version_adds_to_lanes_has_the_archive_of_its_generation() {
+    let mut world = World::new().replayed();
+    for name in ["v3", "v4"] {
+        let streams: &[&str] = if name == "v3" { &["few"] } else { &["few", "many"] };
+        let streams = streams.iter().map(|stream| ((*stream).to_owned(), "v2".to_owned())).collect();
+        let changed = Changed { streams, ..Changed::default() };
+        world = world.then(|pointer| pointer.create(name, "hash", changed.clone(), 4, change()));
+        world = world.then(|pointer| pointer.replay(name, ReplayFrom::Log, false, change()));
+        let text = world.texts["v2"].clone();
+        let text = if name == "v3" { text.replace("streams.many", "streams.other") } else { text };
+        world.texts.insert(name.to_owned(), text);
+    }
+    let versions = world.then(|pointer| pointer.retire("v2", change())).resolved();
+    let lanes = versions.lanes();
+    let of_second = lanes.iter().find(|unit| unit.generation == "v2").expect("v3 and v4 share it");
+    assert_eq!((of_second.host.as_str(), of_second.streams.join(" ")), ("v3", "few many".to_owned()));
+    assert_eq!(of_second.catalog.deployment.archive_name("many"), "many.v2");
 }
 
 #[test]
