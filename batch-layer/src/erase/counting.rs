@@ -17,9 +17,8 @@ pub(super) struct Counting {
 /// what is to be forgotten cannot wait for that. So is one whose catalog this build cannot use, as nobody knows what it has counted.
 pub(super) fn versions(all: &DeployedVersions, own: &Catalog, source: &str) -> Vec<Counting> {
     let archive = own.deployment.archive_name(source);
-    let shares = |catalog: &Catalog| {
-        catalog.sources.contains_key(source) && catalog.deployment.archive_name(source) == archive
-    };
+    let shares =
+        |catalog: &Catalog| catalog.sources.contains_key(source) && catalog.deployment.archive_name(source) == archive;
     let others = all.living().filter(|(_, catalog)| shares(catalog)).map(|(name, _)| name);
     let others = others.filter(|name| *name != own.deployment.version);
     let mut counting = vec![Counting { version: own.deployment.version.clone(), gets_farther: true }];

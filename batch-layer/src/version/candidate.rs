@@ -90,7 +90,8 @@ fn doubt(checks: &[Reconciliation]) -> Option<String> {
         }
         again.add(row, check);
     }
-    (missing + extra + different > 0).then(|| format!("{missing} outputs missing, {extra} extra, {different} different"))
+    (missing + extra + different > 0)
+        .then(|| format!("{missing} outputs missing, {extra} extra, {different} different"))
 }
 
 /// The offsets that checks have compared, by partition.
@@ -137,7 +138,8 @@ mod tests {
 
     /// A check of so many offsets that was possible, and has found so many outputs missing; or was not, for that reason.
     fn check((from, to): (i64, i64), found: Result<u64, &str>, passed: Option<(i64, i64)>) -> Reconciliation {
-        let place = |(from, to): (i64, i64)| json!({"log": "log", "partition": 0, "from": from, "to": to, "reason": "erased"});
+        let place =
+            |(from, to): (i64, i64)| json!({"log": "log", "partition": 0, "from": from, "to": to, "reason": "erased"});
         let passed: Vec<_> = passed.into_iter().map(place).collect();
         let check = json!({
             "outputs": 9, "late": 0, "missing": found.unwrap_or_default(), "extra": 0, "different": 0, "first": [],

@@ -227,3 +227,22 @@ fn the_file_is_that_of_the_first_version_or_no_process_starts() {
             .starts_with("the catalog file says version v9, and the first version of deployment braid is v1")
     );
 }
+
+#[test]
+fn a_file_that_other_versions_do_not_allow_is_refused_with_the_way_out() {
+    let world = World::new().replayed();
+    let asked = |from: &str, to: &str, retired: &[Catalog]| {
+        let file = Catalog::parse(&CATALOG.replace(from, to)).expect("valid");
+        let versions = DeployedVersions::resolve(7, world.pointer.clone(), &file, &world.texts).expect("resolved");
+        versions.allow_file(retired).map_err(|refused| refused.to_string())
+    };
+    assert_eq!(asked("n < 5", "n < 3", &[]), Ok(()), "its own stream");
+    let refused = asked("[sources.s]\n", "[sources.s]\ntopic = \"other\"\n", &[]).expect_err("another topic");
+    assert!(refused.contains("source s reads the topic other, and s in version v2"), "{refused}");
+    assert!(refused.contains("change it back"), "{refused}");
+    let retired =
+        Catalog::parse(&CATALOG.replace("sources.t]", "sources.w]\ntopic = \"a\"").replace("sources.t.", "sources.w."));
+    let retired = retired.expect("valid").as_version("v0", "v1", &Changed::default());
+    let refused = asked("sources.t", "sources.w", &[retired]).expect_err("its archive holds records of a");
+    assert!(refused.contains("source w reads the topic w, and a in version v0"), "{refused}");
+}
