@@ -262,7 +262,7 @@ impl<'a> Eraser<'a> {
             let reconciled = of_version.of(&self.source.name).run_to_the_end(&stop).await;
             match reconciled {
                 Ok(reports) => {
-                    one.gets_farther &= !reports.iter().any(|done| matches!(done.outcome, Outcome::Paused(_)))
+                    one.gets_farther &= !reports.iter().any(|done| matches!(done.outcome, Outcome::Paused(_)));
                 }
                 Err(error) => warn!(version, error = error_text(&error), "cannot reconcile a version"),
             }
