@@ -28,8 +28,8 @@ pub enum CandidateError {
     Reconciliations(#[from] ReconciliationsError),
 }
 
-/// By metric the definition that a version has now, and the streams that the active version does not have whose checks have not found them to be right, each with what
-/// was found.
+/// By metric the definition that a version has now, and those of its streams that the active version does not have and whose checks have not
+/// found them to be right, each with what was found.
 ///
 /// # Errors
 /// [`CandidateError`].
