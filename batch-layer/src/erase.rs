@@ -4,7 +4,7 @@
 //! which their rows are empty, but for the places of their records, and a commit puts the copies in place of the files. From that
 //! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
 //! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
-//! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more. A table is
+//! anew in each version, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more. A table is
 //! materialised before that. Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
@@ -14,6 +14,7 @@
 //! - `found`: a file → the places and hours of the events that are selected;
 //! - `emptied`: a file → the same file without them;
 //! - `commits`: files → commits of the archive, until none holds such events;
+//! - `counting`: the versions of the deployment whose answers may count the events;
 //! - `further`: what is left to be done in streams that were made of the source;
 //! - `report`: what was done, what follows, and what is out of reach;
 //! - `command`: the command line.
@@ -21,6 +22,7 @@
 pub(crate) mod command;
 pub(crate) mod commits;
 mod condition;
+mod counting;
 mod emptied;
 mod found;
 mod further;
@@ -35,16 +37,18 @@ use platform::registry::Registry;
 use platform::settings::Settings;
 use platform::store::StoreError;
 use platform::task::Backoff;
+use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::HASH;
 use shared_logic::cut::Behind;
-use shared_logic::version::{DeployedVersions, Stage};
+use shared_logic::version::DeployedVersions;
 use storage::{Archive, BacktestNotKept, Schemas, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::commits::TakingOut;
+use self::counting::Counting;
 use crate::progress::Progress;
 use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
 use crate::rows::RowsError;
@@ -212,59 +216,67 @@ impl<'a> Eraser<'a> {
         }
     }
 
-    /// Reconciles until no answer counts the events, which takes a second time if speed had not counted as far as the archive.
+    /// Reconciles until no answer of any version counts the events, which takes more than one time where speed had not counted as far as the
+    /// archive. Those that still do when the time is over are named.
     async fn reconcile(&self, archive: &mut Archive, report: &mut EraseReport) -> Result<(), EraseError> {
         let reconciler = Reconciler::new(self.settings, self.storage, self.catalog).saying(&self.progress);
         let reconciler = reconciler.among(Arc::clone(&self.versions));
         // Rows that hold what was erased are read by nobody any more, and others wait for this.
         reconciler.materialise(self.source).await?;
-        self.reconcile_others(&reconciler).await?;
-        let version = &self.catalog.deployment.version;
-        let (stop, deadline) = (CancellationToken::new(), Instant::now() + self.wait);
+        let mut counting = counting::versions(&self.versions, self.catalog, &self.source.name);
+        let deadline = Instant::now() + self.wait;
         // Each reconcile may leave a slice.
         let mut backoff = Backoff::new(self.settings.reconcile.poll.get());
         loop {
-            let mut is_paused = false;
-            for Report { source, metric, outcome, .. } in reconciler.run_to_the_end(&stop).await? {
-                match outcome {
-                    Outcome::Changed(changed) if source == self.source.name => report.add_view(metric, &changed),
-                    Outcome::Paused(_) if source == self.source.name => {
-                        report.add_paused(&metric);
-                        is_paused = true;
-                    }
-                    _ => {}
-                }
+            for one in &mut counting {
+                self.reconcile_version(&reconciler, one, report).await?;
             }
             archive.refresh().await?;
             let facts = archive.facts();
-            let known = facts.erasure(self.condition.id()).and_then(|erasure| erasure.versions.get(version));
-            if let Some(known) = known {
-                report.answered(known, reconciler.due_us(known), self.settings.speed.drop_grace.get());
-                return Ok(());
-            }
-            // To wait for an operator is of no use.
-            if is_paused || Instant::now() >= deadline {
-                return Ok(());
+            counting.retain(|one| one.counts(facts.erasure(self.condition.id())));
+            if !counting.iter().any(|one| one.gets_farther) || Instant::now() >= deadline {
+                break;
             }
             info!(source = self.source.name, "answers still count some of the events; reconciling again");
             tokio::time::sleep(backoff.wait()).await;
         }
+        let (facts, own) = (archive.facts(), &self.catalog.deployment.version);
+        let known = facts.erasure(self.condition.id()).and_then(|erasure| erasure.versions.get(own));
+        if let Some(known) = known {
+            report.answered(known, reconciler.due_us(known), self.settings.speed.drop_grace.get());
+        }
+        report.counted_in = counting.into_iter().map(|one| one.version).filter(|version| version != own).collect();
+        Ok(())
     }
 
-    /// Reconciles the versions besides the own one that may have counted the events. Of one that is not verified yet this may be the first
-    /// reconcile: what is to be forgotten cannot wait for that.
-    async fn reconcile_others(&self, reconciler: &Reconciler) -> Result<(), EraseError> {
-        let own = self.catalog.deployment.archive_name(&self.source.name);
-        let stop = CancellationToken::new();
-        for (name, catalog) in self.versions.living() {
-            let shares = catalog.sources.contains_key(&self.source.name)
-                && catalog.deployment.archive_name(&self.source.name) == own;
-            let has_counted = self.versions.stage(name) != Some(Stage::Created);
-            if name == self.catalog.deployment.version || !shares || !has_counted {
-                continue;
+    /// Reconciles one version once. A failure of another one than the own is logged, and it is named with those that still count the events.
+    async fn reconcile_version(
+        &self,
+        reconciler: &Reconciler,
+        one: &mut Counting,
+        report: &mut EraseReport,
+    ) -> Result<(), EraseError> {
+        let Some(of_version) = reconciler.of_version(&one.version) else { return Ok(()) };
+        let (version, stop) = (&one.version, CancellationToken::new());
+        if *version != self.catalog.deployment.version {
+            let reconciled = of_version.of(&self.source.name).run_to_the_end(&stop).await;
+            match reconciled {
+                Ok(reports) => {
+                    one.gets_farther &= !reports.iter().any(|done| matches!(done.outcome, Outcome::Paused(_)));
+                }
+                Err(error) => warn!(version, error = error_text(&error), "cannot reconcile a version"),
             }
-            if let Some(of_version) = reconciler.of_version(name) {
-                of_version.of(&self.source.name).run_to_the_end(&stop).await?;
+            return Ok(());
+        }
+        for Report { source, metric, outcome, .. } in of_version.run_to_the_end(&stop).await? {
+            match outcome {
+                Outcome::Changed(changed) if source == self.source.name => report.add_view(metric, &changed),
+                // To wait for an operator is of no use.
+                Outcome::Paused(_) if source == self.source.name => {
+                    report.add_paused(&metric);
+                    one.gets_farther = false;
+                }
+                _ => {}
             }
         }
         Ok(())

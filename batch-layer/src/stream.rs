@@ -29,7 +29,7 @@ mod written;
 pub use self::progress::{Asked, MissingTopic, TopicEnds, ask};
 pub use self::replay::ReplayError;
 
-pub(crate) use self::check::{Checker, not_possible};
+pub(crate) use self::check::{Checker, STRETCHES_MAX, not_possible};
 
 #[cfg(test)]
 mod tests;

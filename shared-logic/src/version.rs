@@ -22,5 +22,5 @@ pub use pointer::{
     Verified, catalog_file, catalog_path, file_name, number_of, report_path,
 };
 pub use promotion::{Bounds, Candidate, Obstacle, code, obstacles, obstacles_back};
-pub use sharing::{Conflict, changed, undecodable};
+pub use sharing::{Conflict, archived_otherwise, changed, changed_in_place, undecodable};
 pub use step::StepError;

@@ -199,15 +199,31 @@ impl VersionStore {
         Ok(Some((report, String::from_utf8_lossy(&page).into_owned())))
     }
 
-    /// The versions that there are now. `file` is the catalog file.
+    /// The versions that there are now. `file` is the catalog file, which has to fit the others (K3).
     ///
     /// # Errors
     /// [`VersionsError`].
     pub async fn deployed(&self, file: &Catalog) -> Result<DeployedVersions, VersionsError> {
-        match self.newest().await? {
-            Some((number, pointer)) => self.resolved(number, pointer, file).await,
-            None => Ok(DeployedVersions::alone(file.clone())),
+        let Some((number, pointer)) = self.newest().await? else { return Ok(DeployedVersions::alone(file.clone())) };
+        let deployed = self.resolved(number, pointer, file).await?;
+        deployed.allow_file(&self.retired(&deployed.pointer, file).await?)?;
+        Ok(deployed)
+    }
+
+    /// The catalogs of the versions that do not live any more, as versions; without those that this build cannot use.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn retired(&self, pointer: &Pointer, file: &Catalog) -> Result<Vec<Catalog>, VersionsError> {
+        let mut retired = Vec::new();
+        for (name, recorded) in pointer.versions.iter().filter(|(_, recorded)| !recorded.stage.lives()) {
+            let catalog = match &recorded.catalog {
+                None => Some(file.clone()),
+                Some(hash) => self.catalog(name, hash).await?.and_then(|text| Catalog::parse(&text).ok()),
+            };
+            retired.extend(catalog.map(|catalog| catalog.as_version(name, &pointer.first, &recorded.changed)));
         }
+        Ok(retired)
     }
 
     /// The versions that a pointer names.

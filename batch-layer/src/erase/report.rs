@@ -65,6 +65,9 @@ pub struct EraseReport {
     pub backtests: Vec<String>,
     /// Since when no answer counts the events, RFC 3339; `None`: some still do, and a later reconcile changes that.
     pub uncounted_since: Option<String>,
+    /// The other versions of the deployment whose answers still count some of the events when the time was over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counted_in: Vec<String>,
     /// From when on live counters with the events are dropped from Redis.
     pub counters_dropped_from: Option<String>,
     /// From when on a reconcile deletes the last files of older versions.
@@ -110,6 +113,7 @@ impl EraseReport {
             views: BTreeMap::new(),
             backtests: Vec::new(),
             uncounted_since: None,
+            counted_in: Vec::new(),
             counters_dropped_from: None,
             files_deleted_from: None,
             further: Vec::new(),
@@ -169,7 +173,7 @@ fn out_of_reach(source: &Source, topic: &BTreeMap<String, String>, taken_out: &T
     let mut others = vec![
         format!("the topic {} in Kafka: {kept}", source.topic),
         "other consumers of the topic, and other deployments that archive it".to_owned(),
-        "views of other versions of this deployment, until they are reconciled".to_owned(),
+        "views of retired versions of this deployment, which stay in the store and answer nothing".to_owned(),
         "backups and snapshots of the store, of Redis and of Kafka".to_owned(),
     ];
     if taken_out.invalid > 0 {
@@ -230,6 +234,13 @@ impl fmt::Display for EraseReport {
                  that; see `braid erasures`"
             )?,
         }
+        for version in &self.counted_in {
+            writeln!(
+                f,
+                "  answers of version {version} still count some of them: call this again once it has counted up to now (`braid version list`), \
+                 or retire it"
+            )?;
+        }
         if !self.further.is_empty() {
             writeln!(f, "further steps:")?;
         }
@@ -249,6 +260,18 @@ mod tests {
     use shared_logic::log::Offsets;
 
     use super::*;
+
+    #[test]
+    fn a_report_names_the_versions_that_still_count_the_events() {
+        let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
+        let source = &catalog.sources["s"];
+        let condition = Condition::parse(source, "k = 'a'", None).expect("a condition");
+        let (taken_out, facts) = (TakenOut::default(), Facts::default());
+        let mut report = EraseReport::new(source, &condition, taken_out, Vec::new(), &facts, BTreeMap::new());
+        assert!(!report.to_string().contains("answers of version"));
+        report.counted_in = vec!["v2".to_owned()];
+        assert!(report.to_string().contains("answers of version v2 still count some of them"), "{report}");
+    }
 
     #[test]
     fn a_report_says_that_events_of_retired_days_cannot_be_found() {

@@ -82,15 +82,14 @@ pub(crate) async fn import(
     Ok(())
 }
 
-/// Counts what was imported, for every version that is counted: what arrives as a file, no speed layer sees. Of a version that is not verified
-/// yet, nothing else moves.
+/// Counts what was imported, for every version that is counted: what arrives as a file, no speed layer sees. Of a version that is not
+/// reconciled yet, nothing else moves.
 async fn count_for_all(reconciler: &Reconciler) -> Result<Vec<Report>, ReconcileError> {
     let (stop, mut reports) = (CancellationToken::new(), Vec::new());
     let versions = Arc::clone(&reconciler.versions);
     for (name, _) in versions.living().filter(|(name, _)| versions.stage(name) == Some(Stage::Following)) {
         let Some(of_version) = reconciler.of_version(name) else { continue };
-        let is_reconciled = name == versions.active_name() || versions.pointer.is_reconciled(name);
-        let of_version = if is_reconciled { of_version } else { of_version.of_closed_logs() };
+        let of_version = if versions.pointer.is_reconciled(name) { of_version } else { of_version.of_closed_logs() };
         reports.extend(of_version.run_to_the_end(&stop).await?);
     }
     Ok(reports)

@@ -45,7 +45,7 @@ use super::rounds::{LaneSpan, Rounds, Step, StreamSide};
 use super::written::{Ids, Written};
 use crate::rows::RowsError;
 
-pub(crate) use self::rows::not_possible;
+pub(crate) use self::rows::{STRETCHES_MAX, not_possible};
 
 /// For so long after an erasure of a table, its rows of before may still be in Redis, and in outputs of lanes.
 const REFILLED_WITHIN_US: i64 = 600_000_000;

@@ -114,7 +114,8 @@ impl Verifier<'_> {
         let reconciler = Reconciler::new(self.settings, &storage, self.catalog).among(Arc::clone(self.versions));
         let mut asked = BTreeMap::new();
         for source in self.catalog.sources.values() {
-            asked.insert(source.name.clone(), reconciler.ask_streams(source).await);
+            let lanes = self.versions.proves_lanes(&self.catalog.deployment.version, &source.name);
+            asked.insert(source.name.clone(), reconciler.ask_lanes(source, lanes).await);
         }
         for source in self.catalog.sources.keys() {
             let metrics: Vec<&Metric> = self.catalog.metrics_of(source).collect();
@@ -127,10 +128,17 @@ impl Verifier<'_> {
             if !asked.is_empty() {
                 self.progress.say(format_args!("checking the streams over {}", source.name));
                 let rows = reconciler.check_streams(source, asked, self.stop).await;
-                report.streams.extend(rows.iter().map(stream));
+                // Their host may have more streams.
+                report.streams.extend(rows.iter().filter(|row| self.has(row)).map(stream));
             }
         }
         if self.stop.is_cancelled() { Err(VerifyError::Stopped) } else { Ok(()) }
+    }
+
+    /// Whether a check was one of a stream that the version has.
+    fn has(&self, check: &Reconciliation) -> bool {
+        let stream = self.catalog.streams.get(&check.metric);
+        stream.is_some_and(|stream| self.catalog.stream_definition(stream) == check.definition)
     }
 
     async fn source(

@@ -62,7 +62,7 @@ enum Step {
 /// Who takes a step.
 #[derive(Debug, Clone, clap::Args)]
 struct Who {
-    /// Who takes the step, for the history [default: USER@HOSTNAME]
+    /// Who takes the step, for the history [default: the user and the host]
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
 }
@@ -95,12 +95,16 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
 
 impl Who {
     fn name(self) -> String {
-        let of = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let unknown = || "unknown".to_owned();
         self.by.unwrap_or_else(|| {
-            format!("{}@{}", of("USER").unwrap_or_else(unknown), of("HOSTNAME").unwrap_or_else(unknown))
+            let user = env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+            format!("{user}@{}", host())
         })
     }
+}
+
+/// The name of this machine. Shells know it as `HOSTNAME` and rarely export that.
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 impl Steps {
@@ -143,13 +147,13 @@ mod tests {
     fn a_command_names_its_versions() {
         assert!(matches!(parse(&["create", "v2", "--by", "alice"]), Ok(Step::Create(_))));
         assert!(matches!(parse(&["replay", "v2", "--from", "archive", "--wait", "--yes"]), Ok(Step::Replay(_))));
-        assert!(matches!(parse(&["stop", "v2", "--by", "alice"]), Ok(Step::Stop(_))));
+        assert!(matches!(parse(&["stop", "v2", "--by", "alice", "--output", "json"]), Ok(Step::Stop(_))));
         assert!(matches!(parse(&["list", "--output", "json"]), Ok(Step::List(_))));
         assert!(matches!(parse(&["diff", "v1", "v2", "--metric", "views", "--from=-1h"]), Ok(Step::Diff(_))));
         assert!(matches!(parse(&["verify", "v2"]), Ok(Step::Verify(_))));
-        assert!(matches!(parse(&["promote", "v2", "--force", "lag"]), Ok(Step::Promote(_))));
-        assert!(matches!(parse(&["roll-back"]), Ok(Step::RollBack(_))));
-        assert!(matches!(parse(&["retire", "v1", "--yes"]), Ok(Step::Retire(_))));
+        assert!(matches!(parse(&["promote", "v2", "--force", "lag", "--output", "json"]), Ok(Step::Promote(_))));
+        assert!(matches!(parse(&["roll-back", "--output", "table"]), Ok(Step::RollBack(_))));
+        assert!(matches!(parse(&["retire", "v1", "--yes", "--output", "json"]), Ok(Step::Retire(_))));
         let wrong = [&["create"][..], &["replay"], &["stop"], &["replay", "v2", "--from", "memory"]];
         for line in wrong.into_iter().chain([&["diff", "v1", "--metric", "views"][..], &["diff", "v1", "v2"]]) {
             assert!(parse(line).is_err(), "{line:?}");
@@ -159,6 +163,9 @@ mod tests {
     #[test]
     fn whoever_is_named_took_the_step() {
         assert_eq!(Who { by: Some("alice".to_owned()) }.name(), "alice");
-        assert!(Who { by: None }.name().contains('@'));
+        let name = Who { by: None }.name();
+        let (user, of_host) = name.split_once('@').expect("a user and a host");
+        assert!(!user.is_empty());
+        assert_eq!((of_host, of_host.is_empty()), (host().as_str(), false));
     }
 }

@@ -49,6 +49,8 @@ struct VersionStatus {
     replay: Option<Value>,
     verified: Option<Value>,
     last_active_at: Option<String>,
+    /// Whether the schedule reconciles it. `None`: nothing is archived, so none is.
+    reconciled: Option<bool>,
     #[serde(flatten)]
     hosted: HostedStatus,
 }
@@ -77,6 +79,7 @@ async fn described(app: &App, hosted: &Hosted, name: &str, recorded: &Recorded) 
     };
     let replay = recorded.replay.as_ref();
     let verified = recorded.verified.as_ref();
+    let keeps_archive = hosted.active().catalog.deployment.keeps_archive;
     VersionStatus {
         version: name.to_owned(),
         stage: recorded.stage.word(),
@@ -89,6 +92,7 @@ async fn described(app: &App, hosted: &Hosted, name: &str, recorded: &Recorded) 
             |verified| json!({"at": format_rfc3339(verified.at_us), "report": verified.report, "code": verified.code}),
         ),
         last_active_at: recorded.last_active_us.map(format_rfc3339),
+        reconciled: keeps_archive.then(|| hosted.deployed.pointer.is_reconciled(name)),
         hosted: status,
     }
 }

@@ -105,6 +105,7 @@ async fn the_versions_are_listed_with_what_is_known_of_them() {
         (&json!("v2"), &json!(false), &json!("following"))
     );
     assert_eq!(second["replay"]["from"], "log");
+    assert_eq!((&first["reconciled"], &second["reconciled"]), (&json!(true), &json!(false)), "it is not verified");
     assert_eq!(first["progress"], json!({"done": 1, "to_go": 1}));
     assert_eq!(second["progress"], json!({"done": 2, "to_go": 0}));
     for version in [first, second] {
@@ -117,6 +118,7 @@ async fn the_versions_are_listed_with_what_is_known_of_them() {
     let listed = server.until(STATUS, |_, body| body["active"] == "v2").await;
     assert_eq!((&listed["before"], &listed["promotions"][0]["to"]), (&json!("v1"), &json!("v2")));
     assert_eq!(listed["promotions"][0]["forced"], json!(["unverified"]));
+    assert_eq!(listed["versions"][1]["reconciled"], true, "it is active");
     assert_eq!(listed["versions"][0]["last_active_at"], "2026-04-24T10:00:00Z");
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::pointer::{Change, Pointer, Stage};
+use super::sharing::{Conflict, archived_otherwise, changed_in_place};
 use crate::catalog::{Catalog, Mistake, Stream};
 
 pub use units::{ArchiveUnit, CountUnit, LaneUnit, RowsUnit};
@@ -46,6 +47,18 @@ pub enum Unresolved {
         deployment: String,
         /// Its first version.
         first: String,
+    },
+    /// The catalog file was changed in place to what versions beside it do not allow.
+    #[error(
+        "the catalog file, which is that of version {first}, was changed, and other versions share its archives and topics: {}; change it back, or \
+         retire what is in its way before that",
+        .conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    File {
+        /// The version that the file is of.
+        first: String,
+        /// All that is in its way.
+        conflicts: Vec<Conflict>,
     },
     /// The catalog of the active version cannot be used.
     #[error("the catalog of version {version}, which is the active one, cannot be used: {why}")]
@@ -111,6 +124,24 @@ impl DeployedVersions {
         }
     }
 
+    /// K3, K10: whether the other versions allow what the catalog file says by now. A process asks this when it starts. `retired` are the
+    /// catalogs of the versions that are retired, as versions.
+    ///
+    /// # Errors
+    /// [`Unresolved::File`].
+    pub fn allow_file(&self, retired: &[Catalog]) -> Result<(), Unresolved> {
+        let first = self.pointer.first.as_str();
+        let Some(file) = self.version(first) else { return Ok(()) };
+        let others: Vec<&Catalog> =
+            self.living().filter(|(name, _)| *name != first).map(|(_, catalog)| catalog.as_ref()).collect();
+        let mut conflicts = changed_in_place(file, &others);
+        conflicts.extend(archived_otherwise(file, &others, retired));
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        Err(Unresolved::File { first: first.to_owned(), conflicts })
+    }
+
     /// The catalog of the version that answers a request which names none.
     pub fn active(&self) -> &Arc<Catalog> {
         &self.living[self.active].1
@@ -153,6 +184,17 @@ impl DeployedVersions {
             alter(Arc::make_mut(catalog));
         }
         self
+    }
+
+    /// K7: the streams of a version that are not those of the active one, by their generations: nobody has relied on them so far. They may be
+    /// shared with another version.
+    pub fn own_streams(&self, version: &str) -> Vec<&str> {
+        let (Some(catalog), active) = (self.version(version), self.active()) else { return Vec::new() };
+        let generation = |catalog: &Catalog, stream: &str| catalog.deployment.generation(stream).to_owned();
+        let is_shared = |stream: &str| {
+            active.streams.contains_key(stream) && generation(active, stream) == generation(catalog, stream)
+        };
+        catalog.streams.keys().map(String::as_str).filter(|stream| !is_shared(stream)).collect()
     }
 
     /// K7: the streams and tables that a version shares, and that their host has changed in place since (K10).

@@ -226,10 +226,14 @@ impl Pointer {
     }
 
     /// K9: whether the schedule reconciles a version. Its first reconcile may drop slices that its first verification needs, so it comes after
-    /// that. The first version of a deployment was never replayed.
+    /// that. The first version of a deployment was never replayed. One that is active, or was, is reconciled whatever its promotion has
+    /// overridden: its answers become those of the archive, and what it counts does not grow for ever. All that is lost is a verification of
+    /// what its replay itself had counted.
     pub fn is_reconciled(&self, name: &str) -> bool {
-        let is = |recorded: &Recorded| recorded.catalog.is_none() || recorded.verified.is_some();
-        self.versions.get(name).is_some_and(|recorded| recorded.stage.is_counted() && is(recorded))
+        let is_proven = |recorded: &Recorded| recorded.catalog.is_none() || recorded.verified.is_some();
+        let has_answered = |recorded: &Recorded| name == self.active || recorded.last_active_us.is_some();
+        let recorded = self.versions.get(name).filter(|recorded| recorded.stage.is_counted());
+        recorded.is_some_and(|recorded| is_proven(recorded) || has_answered(recorded))
     }
 
     /// K9: the versions that were active, and stopped being so at least `keep_us` ago.

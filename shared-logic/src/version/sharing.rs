@@ -39,6 +39,17 @@ pub enum Conflict {
         /// The version that has it.
         version: String,
     },
+    /// A source starts elsewhere in its topic than in another version, and which of them archives it changes with a promotion.
+    #[error(
+        "source {source_name} has another start than in version {version}, and versions share the archive of a source: keep its start, or give the \
+         source another name"
+    )]
+    OtherStart {
+        /// The source.
+        source_name: String,
+        /// The version that starts elsewhere.
+        version: String,
+    },
     /// A source is a topic of records in one version, and a stream or a table in another.
     #[error(
         "{source_name} is {new}, and {known} in version {version}, and its archive would be the same: give it another name"
@@ -117,7 +128,11 @@ const TOPIC_MAX: usize = 249 - ".late".len();
 pub fn changed(new: &Catalog, known: &[&Catalog], version: &str, first: &str) -> Result<Changed, Vec<Conflict>> {
     let mut conflicts = Vec::new();
     for known in known {
-        compare(new, known, first, &mut conflicts);
+        compare(new, known, &mut conflicts);
+        let is_shared = |stream: &str| {
+            new.stream_definition(&new.streams[stream]) == known.stream_definition(&known.streams[stream])
+        };
+        stream_topics(new, known, first, is_shared, &mut conflicts);
     }
     let mut changed = Changed::default();
     for (name, stream) in &new.streams {
@@ -148,8 +163,39 @@ pub fn changed(new: &Catalog, known: &[&Catalog], version: &str, first: &str) ->
     if conflicts.is_empty() { Ok(changed) } else { Err(conflicts) }
 }
 
-/// What of a new catalog another one does not allow beside it.
-fn compare(new: &Catalog, known: &Catalog, first: &str, conflicts: &mut Vec<Conflict>) {
+/// What the catalog file must not say beside the other versions that live (K3, K10). It may change in place, but versions share archives and
+/// topics by name with it. `file` and `living` are as versions.
+pub fn changed_in_place(file: &Catalog, living: &[&Catalog]) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    for known in living {
+        compare(file, known, &mut conflicts);
+        let generation = |catalog: &Catalog, stream: &str| catalog.deployment.generation(stream).to_owned();
+        let is_shared = |stream: &str| generation(file, stream) == generation(known, stream);
+        stream_topics(file, known, &file.deployment.first, is_shared, &mut conflicts);
+    }
+    taken(file, living, &mut conflicts);
+    conflicts
+}
+
+/// K3: the sources of a catalog whose archives hold another topic, as a version that is retired had it under that name. What a version that lives
+/// has as well is judged by that one. All catalogs are as versions.
+pub fn archived_otherwise(new: &Catalog, living: &[&Catalog], retired: &[Catalog]) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    let is_new =
+        |name: &String| new.deployment.keeps_archive && living.iter().all(|one| !one.sources.contains_key(name));
+    for (name, source) in new.sources.iter().filter(|(name, _)| is_new(name)) {
+        for known in retired {
+            let Some(other) = known.sources.get(name) else { continue };
+            if new.deployment.archive_name(name) == known.deployment.archive_name(name) {
+                conflicts.extend(other_topic(source, other, &known.deployment.version));
+            }
+        }
+    }
+    conflicts
+}
+
+/// What of a new catalog another one does not allow beside it, but for the topics of streams.
+fn compare(new: &Catalog, known: &Catalog, conflicts: &mut Vec<Conflict>) {
     let (of_new, of_known) = (&new.deployment, &known.deployment);
     if of_new.name != of_known.name {
         conflicts.push(Conflict::OtherDeployment { new: of_new.name.clone(), known: of_known.name.clone() });
@@ -160,27 +206,44 @@ fn compare(new: &Catalog, known: &Catalog, first: &str, conflicts: &mut Vec<Conf
     }
     for (name, source) in &new.sources {
         let Some(other) = known.sources.get(name) else { continue };
-        if kind(source) != kind(other) {
-            let (new, known) = (kind(source), kind(other));
-            conflicts.push(Conflict::OtherKind { source_name: name.clone(), new, known, version: version() });
-        } else if !source.is_stream && source.topic != other.topic {
-            let (new, known) = (source.topic.clone(), other.topic.clone());
-            conflicts.push(Conflict::OtherTopic { source_name: name.clone(), new, known, version: version() });
-        } else if of_new.keeps_archive && needs_bytes(source, other) {
+        if let Some(conflict) = other_topic(source, other, &of_known.version) {
+            conflicts.push(conflict);
+            continue;
+        }
+        if !source.is_stream && source.start != other.start {
+            conflicts.push(Conflict::OtherStart { source_name: name.clone(), version: version() });
+        }
+        if of_new.keeps_archive && needs_bytes(source, other) {
             conflicts.push(Conflict::NoBytes { source_name: name.clone(), version: version() });
         }
     }
-    for (name, stream) in &new.streams {
-        let Some(other) = known.streams.get(name) else { continue };
+}
+
+/// Whether one archive would hold something else than in that version.
+fn other_topic(new: &Source, known: &Source, version: &str) -> Option<Conflict> {
+    let (source_name, version) = (new.name.clone(), version.to_owned());
+    if kind(new) != kind(known) {
+        let (new, known) = (kind(new), kind(known));
+        return Some(Conflict::OtherKind { source_name, new, known, version });
+    }
+    let is_other = !new.is_stream && new.topic != known.topic;
+    is_other.then(|| Conflict::OtherTopic { source_name, new: new.topic.clone(), known: known.topic.clone(), version })
+}
+
+/// The streams that are shared, and have another topic.
+fn stream_topics(
+    new: &Catalog,
+    known: &Catalog,
+    first: &str,
+    is_shared: impl Fn(&str) -> bool,
+    conflicts: &mut Vec<Conflict>,
+) {
+    for (name, stream) in new.streams.iter().filter(|(name, _)| known.streams.contains_key(*name)) {
         let topic = topic_in_file(known, name, first);
-        if new.stream_definition(stream) == known.stream_definition(other) && stream.topic != topic {
-            let new = stream.topic.clone();
-            conflicts.push(Conflict::TopicAlone {
-                stream: name.clone(),
-                new,
-                known: topic.to_owned(),
-                version: version(),
-            });
+        if is_shared(name) && stream.topic != topic {
+            let (stream, new, known_topic) = (name.clone(), stream.topic.clone(), topic.to_owned());
+            let version = known.deployment.version.clone();
+            conflicts.push(Conflict::TopicAlone { stream, new, known: known_topic, version });
         }
     }
 }
@@ -194,10 +257,17 @@ fn needs_bytes(new: &Source, known: &Source) -> bool {
 
 /// Topics that are taken, or too long, once the new catalog is a version.
 fn topics(new: &Catalog, resolved: &Catalog, known: &[&Catalog], conflicts: &mut Vec<Conflict>) {
-    for (name, source) in &resolved.sources {
-        if new.streams.contains_key(name) && source.topic.len() > TOPIC_MAX {
+    for (name, source) in resolved.sources.iter().filter(|(name, _)| new.streams.contains_key(*name)) {
+        if source.topic.len() > TOPIC_MAX {
             conflicts.push(Conflict::TopicTooLong { stream: name.clone(), topic: source.topic.clone() });
         }
+    }
+    taken(resolved, known, conflicts);
+}
+
+/// Topics that a source of another name has.
+fn taken(resolved: &Catalog, known: &[&Catalog], conflicts: &mut Vec<Conflict>) {
+    for (name, source) in &resolved.sources {
         for known in known {
             let taken = known.sources.values().find(|other| other.topic == source.topic && other.name != *name);
             conflicts.extend(taken.map(|other| Conflict::TopicTaken {

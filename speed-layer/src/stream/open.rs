@@ -161,7 +161,7 @@ impl NotOpen {
     }
 }
 
-/// Finds out where the lane of a partition goes on. Nothing is written.
+/// Finds out where the lane of a partition goes on. Nothing is written but notes beside the archive (T7).
 ///
 /// # Errors
 /// [`NotOpen`]: wait and try again.
@@ -191,6 +191,10 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     let begun = archive.lanes_begin(&shared.deployment.version, &progress_log).await?;
     if begun != progress_log || (is_first && has_published(shared, &archive, &id).await?) {
         return Err(NotOpen::ProgressLost { topic: shared.progress_topic() });
+    }
+    if noted.published.values().any(|published| published.log == id.log) {
+        // The build that published it may have noted nothing.
+        archive.note_published(&shared.deployment.version, &id).await?;
     }
     let known = OpenAt::of(streams, shared.source.rekeyed, &id, &noted, &bounds);
     if known.at > bounds.end {
@@ -222,11 +226,12 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     })
 }
 
-/// T7: whether something beside the progress topic says that a lane was published: it has noted so itself, or a check has seen its outputs.
+/// T7: whether something beside the progress topic says that a lane was published: what it has left beside the archive, or a check that has
+/// seen its outputs.
 async fn has_published(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<bool, StoreError> {
     let checked = archive.checked_streams(&shared.deployment.version).await?;
     let is_checked = checked.is_some_and(|checked| checked.lane(id).is_some());
-    Ok(is_checked || archive.has_published(&shared.deployment.version, id).await?)
+    Ok(is_checked || archive.has_published(&shared.deployment, &shared.definitions, id).await?)
 }
 
 async fn bounds(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<Bounds, NotOpen> {

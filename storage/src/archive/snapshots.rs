@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use platform::failpoints;
 use platform::store::{FileBeside, StoreError};
+use shared_logic::catalog::Deployment;
 use shared_logic::contracts::stream::{
     CHECKED, CheckedStreams, Definitions, Manifest, PUBLISHED, PieceNote, checked_path, lanes_folder, manifest_path,
     piece_path, published_path, spared_path,
@@ -181,12 +182,23 @@ impl Archive {
         Ok(())
     }
 
-    /// T7: whether it is noted that a generation's lane of a partition has published.
+    /// T7: whether something says that a lane of a partition has published: it has noted so or, if it is of the deployment's first generation,
+    /// has kept a snapshot under these definitions. Builds before there were versions kept no such note, and those of another generation
+    /// always did. `lanes` is the deployment as its lanes know it, whose version is their generation.
     ///
     /// # Errors
-    /// If the store cannot be read.
-    pub async fn has_published(&self, generation: &str, id: &PartitionId) -> Result<bool, StoreError> {
-        Ok(self.table().bytes_beside(&published_path(generation, id)).await?.is_some())
+    /// If the store cannot be listed or read.
+    pub async fn has_published(
+        &self,
+        lanes: &Deployment,
+        definitions: &Definitions,
+        id: &PartitionId,
+    ) -> Result<bool, StoreError> {
+        let is_noted = self.table().bytes_beside(&published_path(&lanes.version, id)).await?.is_some();
+        if is_noted || lanes.version != lanes.first {
+            return Ok(is_noted);
+        }
+        Ok(!self.table().list_beside(&lanes_folder(definitions, id)).await?.is_empty())
     }
 
     /// Has [`Archive::remove_snapshots`] spare the snapshot at that cursor, in place of the one that it has spared so far: the next

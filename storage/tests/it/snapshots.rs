@@ -123,13 +123,33 @@ async fn without_snapshots_it_is_still_known_how_far_streams_were_checked() {
     archive.spare_snapshot(&id(), &definitions(), 10).await.expect("spared");
     archive.note_published("v1", &id()).await.expect("noted");
     assert!(archive.remove_all_snapshots().await.expect("removed") > 0);
-    assert!(archive.has_published("v1", &id()).await.expect("read"), "which holds no event");
+    assert!(has_published(&archive, "v1").await, "which holds no event");
     assert_eq!(newest(&archive, 100).await, None);
     assert_eq!(archive.checked_streams("v1").await.expect("read"), Some(checked));
     assert_eq!(archive.checked_streams("v2").await.expect("read"), None);
     assert_eq!(archive.lanes_begin("v1", "another").await.expect("read"), "progress");
     keep(&archive, &[20]).await;
     assert_eq!(newest(&archive, 100).await, Some(20), "lanes go on to keep snapshots");
+}
+
+/// T7: whether a lane of that generation has published, in a deployment whose first version is v1.
+async fn has_published(archive: &Archive, generation: &str) -> bool {
+    let lanes = Deployment { version: generation.to_owned(), ..Deployment::new("braid", "v1") };
+    archive.has_published(&lanes, &definitions(), &id()).await.expect("read")
+}
+
+/// A build that knew no versions noted nothing of what was published.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_says_that_a_lane_of_the_first_generation_has_published_and_of_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = created(&folder).await;
+    assert!(!has_published(&archive, "v1").await);
+    let other = Definitions::from([("w".to_owned(), "fedcba9876543210".parse().expect("a hash"))]);
+    archive.keep_snapshot(&id(), &other, &snapshot(10)).await.expect("kept");
+    assert!(!has_published(&archive, "v1").await, "it may be another generation's");
+    keep(&archive, &[10]).await;
+    assert!(has_published(&archive, "v1").await);
+    assert!(!has_published(&archive, "v2").await, "which would have noted it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,8 +172,8 @@ async fn why_a_lane_stopped_is_noted_until_it_is_forgotten() {
     archive.note_published("v1", &id()).await.expect("noted again");
     let noted = archive.lanes_noted("v1").await.expect("read");
     assert_eq!(noted.published, [id()].into());
-    assert!(archive.has_published("v1", &id()).await.expect("read"));
-    assert!(!archive.has_published("v2", &id()).await.expect("read"), "it is another generation's");
+    assert!(has_published(&archive, "v1").await);
+    assert!(!has_published(&archive, "v2").await, "it is another generation's");
     assert!(archive.lanes_noted("v2").await.expect("read").published.is_empty());
     archive.forget_stopped("v1", 0).await.expect("forgotten");
     archive.forget_stopped("v1", 7).await.expect("there is none");

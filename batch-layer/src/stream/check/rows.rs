@@ -20,8 +20,8 @@ const NOT_POSSIBLE: &str = "not_possible";
 const OTHER_DEFINITION: &str = "other_definition";
 const INCOMPLETE: &str = "incomplete";
 
-/// The most stretches that a row names as not compared.
-const STRETCHES_MAX: usize = 64;
+/// The most stretches that a row names as not compared. One that names as many may have passed over more.
+pub(crate) const STRETCHES_MAX: usize = 64;
 
 /// What all rows of a check have in common.
 pub(super) struct About {

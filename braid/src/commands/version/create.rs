@@ -14,7 +14,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail};
 use platform::settings::SettingsArgs;
 use shared_logic::catalog::{Catalog, Changed};
-use shared_logic::version::{Change, DeployedVersions, Pointer, catalog_file, changed, undecodable};
+use shared_logic::version::{
+    Change, Conflict, DeployedVersions, Pointer, archived_otherwise, catalog_file, changed, undecodable,
+};
 use storage::Storage;
 
 use self::changes::{Changes, page};
@@ -64,7 +66,8 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let (name, by) = (args.name, args.who.name());
     for _ in 0..ATTEMPTS {
         let deployed = steps.deployed().await?;
-        let judged = Judged::of(&deployed, &name, &new, &text, steps.settings.versions.max)?;
+        let retired = steps.store.retired(&deployed.pointer, &steps.file).await?;
+        let judged = Judged::of(&deployed, &retired, &name, (&new, &text), steps.settings.versions.max)?;
         judged.prepare(&steps).await?;
         if judged.add(&steps, &by, &text).await? {
             let changes = Changes::between(deployed.active(), &judged.catalog);
@@ -91,18 +94,29 @@ struct Judged {
 
 impl Judged {
     /// Judges a catalog. Nothing is created for one that is refused.
-    fn of(deployed: &DeployedVersions, name: &str, new: &Catalog, text: &str, max: usize) -> Result<Judged> {
+    fn of(
+        deployed: &DeployedVersions,
+        retired: &[Catalog],
+        name: &str,
+        (new, text): (&Catalog, &str),
+        max: usize,
+    ) -> Result<Judged> {
         let first = deployed.pointer.first.as_str();
         let known = known(deployed);
         let known: Vec<&Catalog> = known.iter().collect();
-        let changed = changed(new, &known, name, first).map_err(|conflicts| {
+        let refused = |conflicts: Vec<Conflict>| {
             let lines: Vec<String> = conflicts.iter().map(|conflict| format!("  {conflict}")).collect();
             anyhow!("the catalog cannot become version {name} beside those that there are\n{}", lines.join("\n"))
-        })?;
+        };
+        let changed = changed(new, &known, name, first).map_err(refused)?;
         let (_, hash) = catalog_file(name, text);
         let change = Change { id: String::new(), at_us: 0, by: String::new(), what: String::new() };
         deployed.pointer.create(name, &hash, changed.clone(), max, change)?;
         let catalog = new.clone().as_version(name, first, &changed);
+        let archived = archived_otherwise(&catalog, &known, retired);
+        if !archived.is_empty() {
+            return Err(refused(archived));
+        }
         Ok(Judged { name: name.to_owned(), catalog, changed, by: deployed.pointer.clone(), max })
     }
 
@@ -187,14 +201,14 @@ mod tests {
 
     fn refused(name: &str, text: &str) -> String {
         let new = Catalog::parse(text).expect("a catalog");
-        let refused = Judged::of(&deployed(), name, &new, text, 4).err();
+        let refused = Judged::of(&deployed(), &[], name, (&new, text), 4).err();
         format!("{:#}", refused.unwrap_or_else(|| panic!("{name} is not refused")))
     }
 
     #[test]
     fn a_catalog_is_judged_by_the_versions_that_there_are() {
         let new = Catalog::parse(CATALOG).expect("a catalog");
-        let judged = Judged::of(&deployed(), "v2", &new, CATALOG, 4).expect("accepted");
+        let judged = Judged::of(&deployed(), &[], "v2", (&new, CATALOG), 4).expect("accepted");
         assert_eq!((judged.catalog.deployment.version.as_str(), judged.changed), ("v2", Changed::default()));
         assert!(refused("v1", CATALOG).contains("take another name"));
         assert!(refused("V 2", CATALOG).contains("no name for a version"));
@@ -202,6 +216,18 @@ mod tests {
         assert!(refused("v2", &other).contains("is of the deployment other"), "{}", refused("v2", &other));
         let moved = CATALOG.replace("event_time", "topic = \"t\"\nevent_time");
         assert!(refused("v2", &moved).contains("keep its topic"), "{}", refused("v2", &moved));
+        // A source that a version had which is retired by now.
+        let another = |topic: &str| {
+            CATALOG.replacen("[metrics", &format!("[sources.u]\ntopic = \"{topic}\"\nevent_time = \"at\"\n[sources.u.fields]\nat = \"timestamp\"\n[metrics"), 1)
+        };
+        let retired = [Catalog::parse(&another("a")).expect("a catalog").as_version("v0", "v1", &Changed::default())];
+        let judged = |text: &str| {
+            let new = Catalog::parse(text).expect("a catalog");
+            Judged::of(&deployed(), &retired, "v2", (&new, text), 4).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(judged(&another("a")), Ok(()));
+        let why = judged(&another("b")).expect_err("its archive holds records of the other topic");
+        assert!(why.contains("source u reads the topic b, and a in version v0"), "{why}");
     }
 
     #[test]
@@ -219,7 +245,7 @@ mod tests {
         let deployed = DeployedVersions::resolve(1, pointer.expect("replayed"), &file, &texts).expect("resolved");
         let generation = |least: u8| {
             let new = Catalog::parse(&text(least)).expect("a catalog");
-            let judged = Judged::of(&deployed, "v3", &new, &text(least), 4).expect("accepted");
+            let judged = Judged::of(&deployed, &[], "v3", (&new, &text(least)), 4).expect("accepted");
             judged.catalog.deployment.generation("few").to_owned()
         };
         assert_eq!(generation(2), "v1", "its lanes write that");

@@ -46,6 +46,8 @@ pub(super) struct Version {
     active: bool,
     replay: Option<Replay>,
     pub(super) verified: Option<Verified>,
+    /// Whether the schedule reconciles it, if anything is archived.
+    reconciled: Option<bool>,
     complete: bool,
     lag_ms: Option<u64>,
     progress: Option<Progress>,
@@ -112,7 +114,8 @@ fn page(versions: &Versions, screen: Screen) -> String {
     let mut page = table.text(screen);
     let said = versions.versions.iter().flat_map(|version| {
         let why = version.incomplete.iter().chain(&version.error);
-        why.map(move |why| format!("{}: {}\n", version.version, printable(why)))
+        let why = why.map(|why| printable(why).into_owned()).chain(holds_up(version).map(str::to_owned));
+        why.map(move |why| format!("{}: {why}\n", version.version))
     });
     let said: Vec<String> = said.collect();
     if !said.is_empty() {
@@ -125,12 +128,25 @@ fn page(versions: &Versions, screen: Screen) -> String {
     page
 }
 
+/// What a version holds up as long as it lives, since nobody knows what it still needs.
+fn holds_up(version: &Version) -> Option<&'static str> {
+    let is_held_up = version.reconciled == Some(false) && !is_gone(version);
+    is_held_up.then_some(
+        "it is not reconciled before it is verified: until then, or until it is retired, no days of its sources are retired (`retain`) and no large \
+         files of their archives are merged",
+    )
+}
+
+/// Whether it lives no more.
+fn is_gone(version: &Version) -> bool {
+    matches!(version.stage.as_str(), "retiring" | "retired")
+}
+
 fn row(version: &Version) -> Vec<Cell> {
     let text = |text: Option<&str>| Cell::new(text.unwrap_or(UNKNOWN));
     let bytes = |bytes: Option<u64>| Cell::new(&bytes.map_or_else(|| UNKNOWN.to_owned(), size));
     let own = version.streams.iter().filter(|stream| stream.generation == version.version);
     let own: Vec<&str> = own.map(|stream| stream.topic.as_str()).collect();
-    let is_gone = matches!(version.stage.as_str(), "retiring" | "retired");
     let to_go = version.progress.as_ref().and_then(|progress| progress.to_go);
     vec![
         Cell::new(&version.version),
@@ -138,7 +154,7 @@ fn row(version: &Version) -> Vec<Cell> {
         Cell::new(if version.active { "yes" } else { "" }),
         text(version.replay.as_ref().map(|replay| replay.from.as_str())),
         text(version.verified.as_ref().map(|verified| verified.at.as_str())),
-        if is_gone { Cell::new(UNKNOWN) } else { Cell::yes_or_no(version.complete) },
+        if is_gone(version) { Cell::new(UNKNOWN) } else { Cell::yes_or_no(version.complete) },
         Cell::new(&version.lag_ms.map_or_else(|| UNKNOWN.to_owned(), duration)),
         Cell::new(&to_go.map_or_else(|| UNKNOWN.to_owned(), integer)),
         bytes(version.redis_bytes),
@@ -166,10 +182,10 @@ mod tests {
 
     const BODY: &str = r#"{"active": "v1", "before": null, "pointer": 4, "read_at": "2026-04-24T09:30:00Z", "versions": [
         {"version": "v1", "stage": "following", "active": true, "created_at": null, "replay": null, "verified": null,
-         "last_active_at": null, "complete": true, "gaps": 0, "incomplete": [], "lag_ms": 83, "progress": {"done": 9, "to_go": 0},
+         "last_active_at": null, "reconciled": true, "complete": true, "gaps": 0, "incomplete": [], "lag_ms": 83, "progress": {"done": 9, "to_go": 0},
          "redis_bytes": 2048, "view_bytes": 5242880, "metrics": ["views"], "streams": [], "error": null},
         {"version": "v2", "stage": "following", "active": false, "created_at": "2026-04-24T09:00:00Z",
-         "replay": {"from": "log", "started_at": "2026-04-24T09:00:01Z"}, "verified": null, "last_active_at": null, "complete": false,
+         "replay": {"from": "log", "started_at": "2026-04-24T09:00:01Z"}, "verified": null, "last_active_at": null, "reconciled": false, "complete": false,
          "gaps": 2, "incomplete": ["metric views: no worker counts it"], "lag_ms": null, "progress": {"done": 1000, "to_go": 25000},
          "redis_bytes": null, "view_bytes": 0, "metrics": ["views"],
          "streams": [{"stream": "few", "generation": "v1", "topic": "few"}, {"stream": "many", "generation": "v2", "topic": "many.v2"}],
@@ -183,6 +199,18 @@ mod tests {
         assert!(lines[1].contains("83 ms") && lines[1].contains("2.0 KiB") && lines[1].contains("5.0 MiB"), "{page}");
         assert!(lines[2].contains("log") && lines[2].contains("25,000") && lines[2].ends_with("many.v2"), "{page}");
         assert_eq!(lines[4], "v2: metric views: no worker counts it");
+        assert!(lines[5].starts_with("v2: it is not reconciled before it is verified"), "{page}");
+        assert_eq!(lines.len(), 6, "v1 holds nothing up");
+    }
+
+    #[test]
+    fn a_version_that_is_retired_holds_nothing_up() {
+        let mut second = read(BODY).expect("an answer").versions.remove(1);
+        assert!(holds_up(&second).is_some());
+        second.stage = "retired".to_owned();
+        assert_eq!(holds_up(&second), None);
+        second = Version { stage: "following".to_owned(), reconciled: None, ..second };
+        assert_eq!(holds_up(&second), None, "nothing is archived");
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! `braid version promote` and `roll-back`: another version becomes the active one. It is one conditional put of the pointer, and before
 //! that everything is judged that stands against it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use batch_layer::version::candidate;
 use platform::settings::{Settings, SettingsArgs};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use shared_logic::catalog::Catalog;
 use shared_logic::version::{Bounds, Candidate, DeployedVersions, Obstacle, code, obstacles, obstacles_back};
 
 use super::{Steps, Who};
+use crate::commands::output::{Output, show};
 use crate::serving::{Serving, ServingArgs};
 
 /// The words by which obstacles are overridden.
@@ -25,7 +28,7 @@ const WORDS: [&str; 8] =
 /// overridden. From one moment on, every process answers by it that has read the pointer; which topics change for those who read
 /// streams themselves is printed.
 ///
-/// Exits with 1 if something stands against it.
+/// Exits with 1 if something stands against it, and with 0 if it is the active one already.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid version promote v2
@@ -55,6 +58,9 @@ struct How {
     /// What is overridden: unverified, verify-age, definitions, code, lag, incomplete, streams, changed-in-place
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = WORDS)]
     force: Vec<String>,
+    /// How it is printed; lines on a terminal unless given, and JSON elsewhere
+    #[arg(long, value_name = "FORM", value_enum)]
+    output: Option<Output>,
     #[command(flatten)]
     by: Who,
     #[command(flatten)]
@@ -70,6 +76,10 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let versions = Arc::new(steps.deployed().await?);
     let Steps { settings, file, store } = steps;
     let (version, how) = (args.version, args.how);
+    if versions.active_name() == version {
+        // So one whose end was not heard can be called again.
+        return show(how.output, &Promoted::already(version, versions.number)).map(|()| ExitCode::SUCCESS);
+    }
     let candidate = known(&settings, &versions, &version, &how.serving).await?;
     let found = obstacles(&versions.pointer, &version, &candidate, &bounds(&settings));
     let forced = overridden(&version, &found, &how.force)?;
@@ -77,11 +87,8 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let lag_ms = candidate.lag_ms;
     let step =
         store.step(first, &who, &what, |pointer, change| pointer.promote(&version, lag_ms, forced.clone(), change));
-    let (number, pointer) = step.await?;
-    tell(&versions, &version, number);
-    if versions.active().deployment.keeps_archive && !pointer.is_reconciled(&version) {
-        println!("it is not reconciled before `braid version verify {version}` has found it equal");
-    }
+    let (number, _) = step.await?;
+    show(how.output, &Promoted::of(&versions, version, number, forced))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -104,7 +111,7 @@ pub(super) async fn roll_back(args: BackArgs, settings: &SettingsArgs) -> Result
     let step =
         store.step(first, &who, &what, |pointer, change| pointer.roll_back(&before, lag_ms, forced.clone(), change));
     let (number, _) = step.await?;
-    tell(&versions, &before, number);
+    show(how.output, &Promoted::of(&versions, before, number, forced))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -196,24 +203,80 @@ fn overridden(version: &str, found: &[Obstacle], force: &[String]) -> Result<Vec
     Ok(found.iter().filter(is_forced).map(|obstacle| obstacle.word().to_owned()).collect())
 }
 
-/// Says what has changed for those who read topics themselves.
-fn tell(versions: &DeployedVersions, version: &str, number: u64) {
-    println!("version {version} is the active one (pointer {number})");
-    let Some(catalog) = versions.version(version) else { return };
-    for (name, stream) in &catalog.streams {
-        match versions.active().streams.get(name) {
-            Some(before) if before.topic == stream.topic => {}
-            Some(before) => println!("stream {name}: read {} instead of {}", stream.topic, before.topic),
-            None => println!("stream {name}: read {}", stream.topic),
-        }
+/// What was done.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Promoted {
+    /// The version that is the active one now.
+    version: String,
+    /// The number of the pointer that says so, or a later one.
+    pointer: u64,
+    /// Whether it was the active one before.
+    was_active: bool,
+    /// What was overridden.
+    forced: Vec<String>,
+    /// The streams of which those who read topics themselves have to read another one.
+    streams: Vec<OtherTopic>,
+}
+
+/// A stream that has another topic in the version that is active now.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct OtherTopic {
+    stream: String,
+    /// Its topic in the version before; `None` if that had no such stream.
+    before: Option<String>,
+    /// Its topic now; `None` if it is not written any more by the active version.
+    now: Option<String>,
+}
+
+impl Promoted {
+    fn already(version: String, pointer: u64) -> Promoted {
+        Promoted { version, pointer, was_active: true, forced: Vec::new(), streams: Vec::new() }
     }
-    for (name, stream) in versions.active().streams.iter().filter(|(name, _)| !catalog.streams.contains_key(*name)) {
-        println!("stream {name}: {} is not written by this version", stream.topic);
+
+    /// `versions` are those of before.
+    fn of(versions: &DeployedVersions, version: String, pointer: u64, forced: Vec<String>) -> Promoted {
+        let topics = |catalog: Option<&Arc<Catalog>>| -> BTreeMap<String, String> {
+            let streams = catalog.into_iter().flat_map(|catalog| catalog.streams.values());
+            streams.map(|stream| (stream.name.clone(), stream.topic.clone())).collect()
+        };
+        let (before, now) = (topics(Some(versions.active())), topics(versions.version(&version)));
+        let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        let of = |stream: &String| OtherTopic {
+            stream: stream.clone(),
+            before: before.get(stream).cloned(),
+            now: now.get(stream).cloned(),
+        };
+        let streams = names.into_iter().map(of).filter(|stream| stream.before != stream.now).collect();
+        Promoted { version, pointer, was_active: false, forced, streams }
+    }
+}
+
+impl fmt::Display for Promoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let already = if self.was_active { " already" } else { "" };
+        writeln!(f, "version {} is the active one{already} (pointer {})", self.version, self.pointer)?;
+        if self.forced.iter().any(|word| word == Obstacle::NotVerified.word()) {
+            writeln!(
+                f,
+                "it is reconciled from now on, so what its replay itself has counted cannot be verified any more"
+            )?;
+        }
+        for OtherTopic { stream, before, now } in &self.streams {
+            match (before, now) {
+                (Some(before), Some(now)) => writeln!(f, "stream {stream}: read {now} instead of {before}")?,
+                (None, Some(now)) => writeln!(f, "stream {stream}: read {now}")?,
+                (Some(before), None) => writeln!(f, "stream {stream}: {before} is not written by this version")?,
+                (None, None) => {}
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shared_logic::version::{Change, Pointer, changed};
+
     use super::*;
 
     #[test]
@@ -227,6 +290,33 @@ mod tests {
         let refused = words(&["lag"]).expect_err("it is not verified");
         assert!(refused.contains("unverified: it was not verified") && !refused.contains("70 ms"), "{refused}");
         assert_eq!(overridden("v2", &[], &["code".to_owned()]).expect("nothing stands against it"), [""; 0]);
+    }
+
+    #[test]
+    fn who_reads_topics_is_told_which_ones_are_others_now() {
+        let text = |streams: &str| {
+            format!(
+                "[sources.s]\nevent_id = \"id\"\nevent_time = \"at\"\nkey = \"id\"\n[sources.s.fields]\nid = \"string\"\nat = \"timestamp\"\nn = \"int\"\n{streams}"
+            )
+        };
+        let stream = |name: &str, least: u8| format!("[streams.{name}]\nfrom = \"s\"\nwhere = \"n > {least}\"\n");
+        let change = || Change { id: "1".to_owned(), at_us: 0, by: "a".to_owned(), what: "b".to_owned() };
+        let file = text(&(stream("gone", 1) + &stream("few", 1) + &stream("same", 1)));
+        let newer = text(&(stream("added", 1) + &stream("few", 2) + &stream("same", 1)));
+        let [file, second] = [file, newer.clone()].map(|text| Catalog::parse(&text).expect("a catalog"));
+        let changed = changed(&second, &[&file], "v2", "v1").expect("shared");
+        let pointer = Pointer::begin("v1", change()).create("v2", "c", changed, 4, change()).expect("created");
+        let texts = [("v2".to_owned(), newer)].into();
+        let versions = DeployedVersions::resolve(1, pointer, &file, &texts).expect("resolved");
+        let promoted = Promoted::of(&versions, "v2".to_owned(), 7, vec!["unverified".to_owned()]);
+        let said = "version v2 is the active one (pointer 7)\n\
+                    it is reconciled from now on, so what its replay itself has counted cannot be verified any more\n\
+                    stream added: read added.v2\nstream few: read few.v2 instead of few\nstream gone: gone is not written by this version\n";
+        assert_eq!(promoted.to_string(), said);
+        let json = serde_json::to_value(&promoted).expect("plain data");
+        assert_eq!(json["streams"][1], serde_json::json!({"stream": "few", "before": "few", "now": "few.v2"}));
+        let already = Promoted::already("v2".to_owned(), 7);
+        assert_eq!(already.to_string(), "version v2 is the active one already (pointer 7)\n");
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! `braid version retire`: removes what a version has in Kafka and Redis.
 
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use batch_layer::Progress;
-use batch_layer::version::{Retired, retire};
+use batch_layer::version::retire;
 use platform::settings::SettingsArgs;
+use serde::Serialize;
 
 use super::{Steps, Who};
+use crate::commands::output::{Output, show};
 
 /// Retires a version: it answers no more, and its groups, shards and rows are removed
 ///
@@ -27,8 +30,30 @@ pub(super) struct Args {
     /// Do not ask whether that is meant
     #[arg(long)]
     yes: bool,
+    /// How it is printed; a line on a terminal unless given, and JSON elsewhere
+    #[arg(long, value_name = "FORM", value_enum)]
+    output: Option<Output>,
     #[command(flatten)]
     by: Who,
+}
+
+/// What was removed.
+#[derive(Debug, Serialize)]
+struct Removed<'a> {
+    version: &'a str,
+    groups: usize,
+    shards: usize,
+    keys: u64,
+}
+
+impl fmt::Display for Removed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Removed { version, groups, shards, keys } = self;
+        writeln!(
+            f,
+            "version {version} is retired: {groups} groups, {shards} shards and {keys} keys in Redis are removed"
+        )
+    }
 }
 
 /// Runs the command.
@@ -48,8 +73,7 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let progress = Progress::default();
     let who = args.by.name();
     let retired = progress.shown(retire(&settings, &file, version, &who, &progress)).await?;
-    let Retired { groups, shards, keys } = retired;
-    println!("version {version} is retired: {groups} groups, {shards} shards and {keys} keys in Redis are removed");
+    show(args.output, &Removed { version, groups: retired.groups, shards: retired.shards, keys: retired.keys })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,4 +85,18 @@ fn is_confirmed(question: &str) -> Result<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_was_removed() {
+        let removed = Removed { version: "v1", groups: 2, shards: 8, keys: 90 };
+        let said = "version v1 is retired: 2 groups, 8 shards and 90 keys in Redis are removed\n";
+        assert_eq!(removed.to_string(), said);
+        let json = serde_json::to_value(&removed).expect("plain data");
+        assert_eq!(json, serde_json::json!({"version": "v1", "groups": 2, "shards": 8, "keys": 90}));
+    }
 }

@@ -1,5 +1,6 @@
 use super::super::{ReplayFrom, changed};
 use super::*;
+use crate::catalog::Changed;
 
 const CATALOG: &str = r#"
 [sources.s]
@@ -131,6 +132,49 @@ fn a_promotion_changes_who_archives_and_reports_and_no_lane() {
 }
 
 #[test]
+fn own_streams_are_those_that_the_active_version_does_not_have_whoever_writes_them() {
+    let mut world = World::new().replayed();
+    let own = |world: &World, version: &str| {
+        let versions = world.resolved();
+        let lanes = versions.proves_lanes(version, "s").into_iter();
+        let lanes: Vec<String> = lanes.map(|unit| format!("{} by {}", unit.generation, unit.host)).collect();
+        (versions.own_streams(version).join(" "), lanes.join(", "))
+    };
+    let is = |streams: &str, lanes: &str| (streams.to_owned(), lanes.to_owned());
+    assert_eq!(own(&world, "v2"), is("few", "v2 by v2"));
+    // v3 shares what v2 has changed.
+    let changed = world.pointer.versions["v2"].changed.clone();
+    world = world.then(|pointer| pointer.create("v3", "hash", changed.clone(), 4, change()));
+    world = world.then(|pointer| pointer.replay("v3", ReplayFrom::Log, false, change()));
+    world.texts.insert("v3".to_owned(), world.texts["v2"].clone());
+    assert_eq!(own(&world, "v3"), is("few", "v2 by v2"), "its host is not asked for that");
+    assert_eq!(own(&world, "v1"), is("", "v1 by v1"), "it is the active one");
+    let promoted = world.then(|pointer| pointer.promote("v2", None, Vec::new(), change()));
+    assert_eq!(own(&promoted, "v3"), is("", ""), "they are those of the active one");
+    assert_eq!(own(&promoted, "v1"), is("few", "v1 by v1"));
+}
+
+#[test]
+fn a_stream_that_another_version_adds_to_lanes_has_the_archive_of_its_generation() {
+    let mut world = World::new().replayed();
+    for name in ["v3", "v4"] {
+        let streams: &[&str] = if name == "v3" { &["few"] } else { &["few", "many"] };
+        let streams = streams.iter().map(|stream| ((*stream).to_owned(), "v2".to_owned())).collect();
+        let changed = Changed { streams, ..Changed::default() };
+        world = world.then(|pointer| pointer.create(name, "hash", changed.clone(), 4, change()));
+        world = world.then(|pointer| pointer.replay(name, ReplayFrom::Log, false, change()));
+        let text = world.texts["v2"].clone();
+        let text = if name == "v3" { text.replace("streams.many", "streams.other") } else { text };
+        world.texts.insert(name.to_owned(), text);
+    }
+    let versions = world.then(|pointer| pointer.retire("v2", change())).resolved();
+    let lanes = versions.lanes();
+    let of_second = lanes.iter().find(|unit| unit.generation == "v2").expect("v3 and v4 share it");
+    assert_eq!((of_second.host.as_str(), of_second.streams.join(" ")), ("v3", "few many".to_owned()));
+    assert_eq!(of_second.catalog.deployment.archive_name("many"), "many.v2");
+}
+
+#[test]
 fn what_is_shared_outlives_the_version_that_it_is_called_after() {
     let retired = World::new().promoted().then(|pointer| pointer.retire("v1", change())).resolved();
     assert_eq!(retired.living().map(|(name, _)| name).collect::<Vec<_>>(), ["v2"]);
@@ -182,4 +226,23 @@ fn the_file_is_that_of_the_first_version_or_no_process_starts() {
             .to_string()
             .starts_with("the catalog file says version v9, and the first version of deployment braid is v1")
     );
+}
+
+#[test]
+fn a_file_that_other_versions_do_not_allow_is_refused_with_the_way_out() {
+    let world = World::new().replayed();
+    let asked = |from: &str, to: &str, retired: &[Catalog]| {
+        let file = Catalog::parse(&CATALOG.replace(from, to)).expect("valid");
+        let versions = DeployedVersions::resolve(7, world.pointer.clone(), &file, &world.texts).expect("resolved");
+        versions.allow_file(retired).map_err(|refused| refused.to_string())
+    };
+    assert_eq!(asked("n < 5", "n < 3", &[]), Ok(()), "its own stream");
+    let refused = asked("[sources.s]\n", "[sources.s]\ntopic = \"other\"\n", &[]).expect_err("another topic");
+    assert!(refused.contains("source s reads the topic other, and s in version v2"), "{refused}");
+    assert!(refused.contains("change it back"), "{refused}");
+    let retired =
+        Catalog::parse(&CATALOG.replace("sources.t]", "sources.w]\ntopic = \"a\"").replace("sources.t.", "sources.w."));
+    let retired = retired.expect("valid").as_version("v0", "v1", &Changed::default());
+    let refused = asked("sources.t", "sources.w", &[retired]).expect_err("its archive holds records of a");
+    assert!(refused.contains("source w reads the topic w, and a in version v0"), "{refused}");
 }

@@ -174,6 +174,19 @@ impl DeployedVersions {
         self.lanes().into_iter().filter(|unit| unit.host == version && unit.source == source).collect()
     }
 
+    /// The lanes that a verification of that version checks: those whose check belongs to it anyway, and those of its own streams, whoever
+    /// hosts them (K6, K7).
+    pub fn proves_lanes(&self, version: &str, source: &str) -> Vec<LaneUnit> {
+        let own = self.own_streams(version);
+        let Some(catalog) = self.version(version) else { return Vec::new() };
+        let is_own = |unit: &LaneUnit| {
+            let is_written = |stream: &&str| catalog.deployment.generation(stream) == unit.generation;
+            own.iter().any(|stream| catalog.streams[*stream].from == source && is_written(stream))
+        };
+        let units = self.lanes().into_iter().filter(|unit| unit.source == source);
+        units.filter(|unit| unit.host == version || is_own(unit)).collect()
+    }
+
     /// Whether a table is materialised with the reconcile of its source for that version: if it is the host of its rows.
     pub fn materialises(&self, version: &str, table: &str) -> bool {
         self.rows().iter().any(|unit| unit.host == version && unit.table == table)
@@ -205,6 +218,10 @@ fn add_missing(lanes: &mut Catalog, sharer: &Catalog, source: &str, generation: 
         let is_read_alike = read.rules() == sharer.sources[source].rules();
         if is_read_alike && !lanes.streams.contains_key(&stream.name) {
             lanes.sources.entry(stream.name.clone()).or_insert_with(|| written.clone());
+            // So its archive is that of its generation.
+            if generation != lanes.deployment.first {
+                lanes.deployment.changed_streams.insert(stream.name.clone(), generation.to_owned());
+            }
             lanes.streams.insert(stream.name.clone(), stream.clone());
         }
     }

@@ -102,6 +102,57 @@ fn versions_do_not_mix_topics_in_one_archive() {
 }
 
 #[test]
+fn a_source_starts_at_one_place() {
+    let latest = with(&[("topic = \"events\"", "topic = \"events\"\nstart = \"latest\"")]);
+    assert!(conflicts(&latest, &[&with(&[])]).contains("source s has another start than in version v1"));
+}
+
+/// What the file says is refused beside a second version that counts fewer as `few`.
+fn in_place(changes: &[(&str, &str)]) -> Vec<String> {
+    let second = with(&[("n < 5", "n < 6")]);
+    let of_second = changed(&second, &[&with(&[])], "v2", "v1").expect("shared");
+    let second = second.as_version("v2", "v1", &of_second);
+    changed_in_place(&with(changes), &[&second]).iter().map(Conflict::to_string).collect()
+}
+
+#[test]
+fn the_file_keeps_what_other_versions_share_with_it() {
+    assert_eq!(in_place(&[]), [""; 0]);
+    assert_eq!(in_place(&[("n > 5\"", "n > 6\"")]), [""; 0], "a changed definition stands against a promotion alone");
+    assert_eq!(in_place(&[("n < 5", "n < 6")]), [""; 0], "two lanes write the same to two topics");
+    let (events, n) = ("topic = \"events\"", "n = \"int\"");
+    let s2 = "[sources.s2]\ntopic = \"few.v2\"\nevent_time = \"at\"\n[sources.s2.fields]\nat = \"timestamp\"\n[tables.users]";
+    let rejected = (events, "topic = \"events\"\nraw = \"rejected\"");
+    for (changes, why) in [
+        (vec![(events, "topic = \"others\"")], "source s reads the topic others, and events in version v2"),
+        (vec![("topic = \"crowd\"", "topic = \"mob\"")], "has another topic, mob instead of crowd"),
+        (vec![(events, "topic = \"events\"\nstart = \"latest\"")], "source s has another start than in version v2"),
+        (vec![("[tables.users]", s2)], "s2 has the topic few.v2, which few has in version v2"),
+        (vec![rejected, (n, "n = \"int?\"")], "source s is decoded otherwise than in version v2"),
+    ] {
+        let found = in_place(&changes);
+        assert!(found.len() == 1 && found[0].contains(why), "{changes:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_name_of_a_retired_version_keeps_its_topic() {
+    let first = with(&[]);
+    let source = |topic: &str| {
+        format!(
+            "[sources.u]\ntopic = \"{topic}\"\nevent_time = \"at\"\n[sources.u.fields]\nat = \"timestamp\"\n[sources.s]\n"
+        )
+    };
+    let version = |topic: &str, version: &str| {
+        with(&[("[sources.s]\n", &source(topic))]).as_version(version, "v1", &Changed::default())
+    };
+    let retired = [version("a", "v2")];
+    let found = |topic: &str, living: &[&Catalog]| archived_otherwise(&version(topic, "v3"), living, &retired).len();
+    assert_eq!((found("a", &[&first]), found("b", &[&first])), (0, 1));
+    assert_eq!(found("b", &[&version("b", "v4")]), 0, "that is judged by who has it");
+}
+
+#[test]
 fn versions_that_decode_otherwise_need_the_bytes_of_what_is_archived_from_now_on() {
     let raw = ("topic = \"events\"", "topic = \"events\"\nraw = \"rejected\"");
     let other = ("n = \"int\"", "n = \"int?\"");

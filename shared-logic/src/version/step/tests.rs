@@ -127,6 +127,10 @@ fn a_version_is_reconciled_from_its_first_verification_on_and_goes_by_itself_whe
     assert!(second.is_reconciled("v1") && !second.is_reconciled("v2") && !second.is_reconciled("v3"));
     let proven = second.verified("v2", verified(), change("v")).expect("verified");
     assert!(proven.is_reconciled("v2"));
+    let forced = promoted(&second, "v2");
+    assert!(forced.is_reconciled("v2"), "it was not verified, and its slices would grow for ever");
+    let back = forced.roll_back("v1", None, Vec::new(), change("b")).expect("rolled back");
+    assert!(back.is_reconciled("v2"), "it has been reconciled by then");
     assert_eq!(proven.due_to_retire(i64::MAX, 0), [""; 0], "neither was replaced");
     let active = promoted(&proven, "v2");
     assert_eq!((active.due_to_retire(1_999, 1_000), active.due_to_retire(2_000, 1_000)), (vec![], vec!["v1"]));
