@@ -22,7 +22,8 @@ const ROOM: u64 = 16 * 1024;
 fn version_replay_of_a_short_log() {
     scenario("version_replay_of_a_short_log", async |scenario| {
         let Some(stage) = setup(scenario).partitions(2).start_on_real_kafka().await? else { return Ok(()) };
-        let mut traffic = Traffic::new(stage.producer()?, stage.views(50, Mix::USUAL));
+        // A worker knows a copy by what the log still holds, so one of a record that is cut off would count until a reconcile.
+        let mut traffic = Traffic::new(stage.producer()?, stage.views(50, Mix::NO_COPIES));
         let arrived = traffic.send(SOME)?;
         stage.total_as_of(arrived).await?;
         stage.archived().await?;
