@@ -282,7 +282,7 @@ mod tests {
             EraseReport::new(source, &condition, TakenOut::default(), Vec::new(), facts, BTreeMap::new())
         };
         let mut facts = Facts::default();
-        assert!(!report(&facts).to_string().contains("retired"));
+        assert!(!report(&facts).to_string().contains("whose rows are retired"));
         facts.retire(1, &Offsets::default());
         let said = report(&facts);
         assert_eq!(said.retired_before.as_deref(), Some("1970-01-02"));
