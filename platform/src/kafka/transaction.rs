@@ -287,12 +287,12 @@ fn not_ended(
     }
     // Of all topics: to ask for one by its name might create it.
     let metadata = client.client().fetch_metadata(None, METADATA_WITHIN).ok()?;
-    let mut written = metadata.topics().iter().filter(|known| topics.iter().any(|topic| topic == known.name()));
-    written.find_map(|topic| {
-        let lacking = topic.partitions().iter().find(|partition| partition.isr().len() < partition.replicas().len())?;
-        let (in_sync, replicas) = (lacking.isr().len(), lacking.replicas().len());
-        Some(TransactionError::NotEnded { id: id.to_owned(), topic: topic.name().to_owned(), in_sync, replicas })
-    })
+    let written = metadata.topics().iter().filter(|known| topics.iter().any(|topic| topic == known.name()));
+    let partitions = written.flat_map(|topic| topic.partitions().iter().map(move |partition| (topic, partition)));
+    let lacking = partitions.filter(|(_, partition)| partition.isr().len() < partition.replicas().len());
+    let (topic, fewest) = lacking.min_by_key(|(_, partition)| partition.isr().len())?;
+    let (in_sync, replicas) = (fewest.isr().len(), fewest.replicas().len());
+    Some(TransactionError::NotEnded { id: id.to_owned(), topic: topic.name().to_owned(), in_sync, replicas })
 }
 
 fn is_fenced_error(error: &ClientError) -> bool {
