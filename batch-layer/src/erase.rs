@@ -5,7 +5,7 @@
 //! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
 //! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
 //! anew in each version, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more. A table is
-//! materialised before that. Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
+//! materialised before that, and days of reports are written anew after it. Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
 //! the same condition, goes on with the others.
@@ -15,6 +15,7 @@
 //! - `emptied`: a file → the same file without them;
 //! - `commits`: files → commits of the archive, until none holds such events;
 //! - `counting`: the versions of the deployment whose answers may count the events;
+//! - `reports`: the days of reports that are written anew;
 //! - `further`: what is left to be done in streams that were made of the source;
 //! - `report`: what was done, what follows, and what is out of reach;
 //! - `command`: the command line.
@@ -27,6 +28,7 @@ mod emptied;
 mod found;
 mod further;
 mod report;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,11 +52,13 @@ use tracing::{info, warn};
 use self::commits::TakingOut;
 use self::counting::Counting;
 use crate::progress::Progress;
+use crate::report::{ReportError, Reporter};
 use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
 use crate::rows::RowsError;
 
 pub use self::condition::{Condition, NotACondition};
 pub use self::report::{EraseReport, ErasedView, TakenOut};
+pub use self::reports::ErasedReport;
 
 /// The most files that one commit replaces. Their copies are on disk, not in memory.
 const FILES_MAX: usize = 256;
@@ -93,6 +97,9 @@ pub enum EraseError {
     /// A backtest that may name the person was not emptied.
     #[error(transparent)]
     Backtest(#[from] BacktestNotKept),
+    /// The events are in no answer any more, and days of a report may hold them.
+    #[error("the events are erased from the archive, but a report may hold them: call this again")]
+    Report(#[from] ReportError),
     /// The events are erased from the archive, and answers still count them.
     #[error("the events are erased from the archive, but answers count them until a reconcile succeeds")]
     NotReconciled(#[from] ReconcileError),
@@ -179,6 +186,7 @@ impl<'a> Eraser<'a> {
         // What has taken out nothing and is noted all the same, as it could not look at everything, changes no answer.
         if known.is_some_and(|known| !known.parts.is_empty()) {
             self.reconcile(&mut archive, &mut report).await?;
+            self.write_reports(&mut report).await?;
         }
         Ok(report)
     }
@@ -246,6 +254,18 @@ impl<'a> Eraser<'a> {
             report.answered(known, reconciler.due_us(known), self.settings.speed.drop_grace.get());
         }
         report.counted_in = counting.into_iter().map(|one| one.version).filter(|version| version != own).collect();
+        Ok(())
+    }
+
+    /// Writes the days of reports anew that may hold the events. What it must leave to a run of the report is said.
+    async fn write_reports(&self, report: &mut EraseReport) -> Result<(), EraseError> {
+        if self.versions.reports() != self.catalog.deployment.version {
+            return Ok(());
+        }
+        let reporter = Reporter::new(self.settings, self.storage, self.catalog).saying(&self.progress);
+        let (storage, catalog, source) = (self.storage, self.catalog, self.source.name.as_str());
+        let written = reports::written_anew(&reporter, storage, catalog, source, self.wait).await?;
+        report.add_reports(written);
         Ok(())
     }
 

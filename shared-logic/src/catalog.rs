@@ -135,6 +135,13 @@ impl Catalog {
         self.streams.values().filter(move |stream| stream.from == source)
     }
 
+    /// The reports that count a source, or join the table that it is, in the order of their names.
+    pub fn reports_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Report> + 'a {
+        let counts = move |report: &Report| self.metrics.get(&report.metric).is_some_and(|metric| metric.source == source);
+        let is_of_it = move |report: &&Report| counts(report) || report.join.iter().any(|join| join.table == source);
+        self.reports.values().filter(is_of_it)
+    }
+
     /// When a source is reconciled: by its own schedule, or else by the catalog's.
     pub fn reconciles<'a>(&'a self, source: &'a Source) -> &'a Cron {
         source.reconcile.as_ref().unwrap_or(&self.schedule.reconcile)

@@ -1,13 +1,13 @@
-//! What is left to be done about an erasure in streams that were made of the source or look into the table that it is, and in reports of it.
+//! What is left to be done about an erasure in streams that were made of the source or look into the table that it is.
 //!
 //! Their archives are named, and not erased by the same condition unless an operator asks for it: a map may have given a field of that name
 //! another meaning, and what is erased does not come back.
 
-use shared_logic::catalog::{Catalog, Lookup, Report, Source, Stream};
+use shared_logic::catalog::{Catalog, Lookup, Source, Stream};
 
 use super::condition::Condition;
 
-/// The steps: of a table and what was looked up in it, then in the order in which streams feed each other, and then of reports. `goes_on`:
+/// The steps: of a table and what was looked up in it, then in the order in which streams feed each other. `goes_on`:
 /// streams that have the fields of the condition are erased as well, so nothing is left to be done about these.
 pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition, goes_on: bool) -> Vec<String> {
     let mut steps = Vec::from_iter(of_deletes(source, condition));
@@ -25,7 +25,6 @@ pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition, g
             )),
         }
     }
-    steps.extend(of_reports(catalog, &source.name));
     steps
 }
 
@@ -76,20 +75,6 @@ fn of_lookup(catalog: &Catalog, stream: &Stream, lookup: &Lookup) -> Vec<String>
         )
     });
     std::iter::once(own).chain(further).collect()
-}
-
-/// Reports count the source, or join the table that it is, and their runs write only the last days anew.
-fn of_reports<'a>(catalog: &'a Catalog, source: &'a str) -> impl Iterator<Item = String> + 'a {
-    let is_of_source = move |report: &&Report| {
-        let counts = catalog.metrics.get(&report.metric).is_some_and(|metric| metric.source == source);
-        counts || report.join.iter().any(|join| join.table == source)
-    };
-    catalog.reports.values().filter(is_of_source).map(|Report { name, .. }| {
-        format!(
-            "the report {name} holds what was counted and joined: after the next reconcile, write the days of the person anew by \
-             `batch-layer report run {name} --date FIRST --to LAST`; older files of the table go within hours of its next commits"
-        )
-    })
 }
 
 /// What deletes of a table say of a person: they have a key, which no condition reads, and Debezium writes the row of before into them.
@@ -202,15 +187,6 @@ at = "timestamp"
         };
         assert!(steps(None)[0].contains("--invalid-with"), "{:?}", steps(None));
         assert!(steps(Some("u-7")).is_empty());
-        let reported = "[metrics.m]\nsource = \"payments\"\nby = [\"user\"]\n[metrics.m.measures]\nn = \"count()\"\n[reports.r]\n\
-                        metric = \"m\"\nschedule = \"0 0 2 * * *\"\njoin.users = { on = \"user\", take = [\"id\"] }\n";
-        let catalog =
-            format!("{CATALOG}[tables.users]\nkey = \"id\"\n[tables.users.fields]\nid = \"string\"\n{reported}");
-        let catalog = Catalog::parse(&catalog).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-        for (source, is_of_it) in [("payments", true), ("users", true), ("others", false)] {
-            let named: Vec<String> = of_reports(&catalog, source).collect();
-            assert_eq!(named.iter().any(|step| step.contains("batch-layer report run r --date")), is_of_it, "{source}");
-        }
         assert!(rows(users).is_some_and(|said| said.contains("tables/users")));
     }
 
