@@ -16,7 +16,8 @@
 //! - `commits`: files → commits of the archive, until none holds such events;
 //! - `counting`: the versions of the deployment whose answers may count the events;
 //! - `reports`: the days of reports that are written anew;
-//! - `further`: what is left to be done in streams that were made of the source;
+//! - `downstream`: which outputs of streams that were made of the source go as well;
+//! - `further`: what is left to be done in those of which that is not known;
 //! - `report`: what was done, what follows, and what is out of reach;
 //! - `command`: the command line.
 
@@ -24,6 +25,7 @@ pub(crate) mod command;
 pub(crate) mod commits;
 mod condition;
 mod counting;
+mod downstream;
 mod emptied;
 mod found;
 mod further;
@@ -52,11 +54,12 @@ use tracing::{info, warn};
 use self::commits::TakingOut;
 use self::counting::Counting;
 use crate::progress::Progress;
-use crate::report::{ReportError, Reporter};
 use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
+use crate::report::{ReportError, Reporter};
 use crate::rows::RowsError;
 
 pub use self::condition::{Condition, NotACondition};
+pub use self::downstream::Streams;
 pub use self::report::{EraseReport, ErasedView, TakenOut};
 pub use self::reports::ErasedReport;
 
@@ -120,7 +123,7 @@ pub struct Eraser<'a> {
     condition: &'a Condition,
     /// How long it waits for the archive, and then for the answers.
     wait: Duration,
-    goes_on: bool,
+    streams: Streams,
     /// All versions of the deployment, of whose answers the events are erased.
     versions: Arc<DeployedVersions>,
     progress: Progress,
@@ -138,7 +141,7 @@ impl<'a> Eraser<'a> {
     ) -> Eraser<'a> {
         let progress = Progress::new("waiting for the archive");
         let versions = Arc::new(DeployedVersions::alone(catalog.clone()));
-        Eraser { settings, storage, catalog, source, condition, wait, goes_on: false, versions, progress }
+        Eraser { settings, storage, catalog, source, condition, wait, streams: Streams::Left, versions, progress }
     }
 
     /// The same, which erases from the answers of the other versions of the deployment as well.
@@ -146,9 +149,9 @@ impl<'a> Eraser<'a> {
         Eraser { versions, ..self }
     }
 
-    /// The same, where streams over the source that have the fields of the condition are erased as well, by erasers of their own.
-    pub fn going_on(self, goes_on: bool) -> Eraser<'a> {
-        Eraser { goes_on, ..self }
+    /// The same, where these streams over the source are erased as well, by erasers of their own.
+    pub fn going_on(self, streams: Streams) -> Eraser<'a> {
+        Eraser { streams, ..self }
     }
 
     /// How far it has come.
@@ -305,7 +308,7 @@ impl<'a> Eraser<'a> {
     async fn report(&self, archive: &Archive, taken_out: TakenOut, behind: Vec<Behind>) -> EraseReport {
         let topic = self.topic().await;
         let report = EraseReport::new(self.source, self.condition, taken_out, behind, &archive.facts(), topic);
-        report.with_streams(self.catalog, self.source, self.condition, self.goes_on)
+        report.with_streams(self.catalog, self.source, self.condition, self.streams)
     }
 
     /// What Kafka says of how long it keeps the records; nothing if it does not say.

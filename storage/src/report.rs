@@ -61,7 +61,8 @@ impl Storage {
         let Some(mut table) = self.report(name).await? else { return Ok(true) };
         table.table().remove_orphans(ORPHAN_AGE, &HashSet::new()).await?;
         let left = table.table().orphans(Duration::ZERO, &HashSet::new()).await?;
-        let is_gone = left.iter().all(|file| file.written_us >= at_us) && !table.table().has_log_of_before(at_us).await?;
+        let is_gone =
+            left.iter().all(|file| file.written_us >= at_us) && !table.table().has_log_of_before(at_us).await?;
         Ok(is_gone && !table.refresh().await?)
     }
 
@@ -250,7 +251,8 @@ mod tests {
         replaced(&mut table, "2026-04-23", 6, &["a"]).await;
         let names = || {
             let log = folder.path().join("braid/warehouse/engagement/_delta_log");
-            let entries = std::fs::read_dir(log).expect("a log").filter_map(|entry| std::fs::read(entry.ok()?.path()).ok());
+            let entries =
+                std::fs::read_dir(log).expect("a log").filter_map(|entry| std::fs::read(entry.ok()?.path()).ok());
             entries.filter(|entry| String::from_utf8_lossy(entry).contains("person-7")).count()
         };
         assert!(names() > 0, "the range of a file's keys stands in the log");

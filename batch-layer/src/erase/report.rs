@@ -11,6 +11,7 @@ use shared_logic::cut::Behind;
 use shared_logic::time::{format_day, format_rfc3339};
 
 use super::condition::Condition;
+use super::downstream::Streams;
 use super::further;
 use super::reports::ErasedReport;
 use crate::reconcile::Changed;
@@ -125,16 +126,18 @@ impl EraseReport {
         }
     }
 
-    /// Adds what is to be said of streams that were made of the source, and of the table that it is. `goes_on`: those streams that have the
-    /// fields of the condition are erased as well.
+    /// Adds what is to be said of streams that were made of the source, and of the table that it is. `streams`: which of them are erased as
+    /// well. What is to be said of a stream that is one of them was said with the source.
     pub(super) fn with_streams(
         mut self,
         catalog: &Catalog,
         source: &Source,
         condition: &Condition,
-        goes_on: bool,
+        streams: Streams,
     ) -> EraseReport {
-        self.further = further::steps(catalog, source, condition, goes_on);
+        if !condition.is_of_outputs() {
+            self.further = further::steps(catalog, source, condition, streams);
+        }
         self.out_of_reach.extend(further::lanes(catalog, source));
         self.out_of_reach.extend(further::rows(source));
         self
@@ -229,7 +232,7 @@ impl fmt::Display for EraseReport {
         }
         for (name, ErasedReport { revised, unchanged, waiting, .. }) in &self.reports {
             writeln!(f, "  report {name}: {revised} days written anew, {unchanged} had the same rows")?;
-            for why in waiting {
+            if let Some(why) = waiting {
                 writeln!(f, "    {why}")?;
             }
         }

@@ -103,7 +103,10 @@ mod tests {
         let days = ErasedDays { due: vec![8], not_in_view: vec![0, 1, 4], retired: vec![5] };
         let said = ErasedReport::new(&catalog.reports["r"], &run, &days);
         assert_eq!((said.revised, said.unchanged), (2, 1));
-        assert!(said.waiting.as_ref().is_some_and(|why| why.contains("1970-01-09") && why.contains("paused")), "{said:?}");
+        assert!(
+            said.waiting.as_ref().is_some_and(|why| why.contains("1970-01-09") && why.contains("paused")),
+            "{said:?}"
+        );
         assert!(said.stays[0].contains("r of 3 days from 1970-01-01 to 1970-01-05: the view of m"), "{said:?}");
         assert!(said.stays[1].contains("r of 1970-01-06, as far as"), "{said:?}");
         let nothing = Run { waiting: None, dates: Vec::new(), ..run };

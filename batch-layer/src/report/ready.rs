@@ -74,10 +74,11 @@ impl Reporter {
         let metric = &self.catalog.metrics[&report.metric];
         let source = &self.catalog.sources[&metric.source];
         let since = before.map(|before| &before.arrived);
-        let (arrived, taken_out) = match self.looking(report).arrived((&source.name, &source.topic), since, at_us).await? {
-            Ok(Arrived { at, erased, .. }) => (at, erased),
-            Err(waiting) => return Ok(Err(waiting)),
-        };
+        let (arrived, taken_out) =
+            match self.looking(report).arrived((&source.name, &source.topic), since, at_us).await? {
+                Ok(Arrived { at, erased, .. }) => (at, erased),
+                Err(waiting) => return Ok(Err(waiting)),
+            };
         let view = self.storage.batch_view(&metric.name).await?;
         let definition = self.catalog.definition(metric);
         let noted = view.and_then(|view| view.note().cloned().map(|note| (view, note)));
@@ -139,6 +140,7 @@ impl Reporter {
         let as_of = AsOf::Offsets(at.iter().map(|(id, offset)| (id.clone(), offset)).collect());
         let rows = table::as_of(&self.storage, &self.catalog, &self.catalog.tables[name], &as_of).await;
         // They are made of the archive as it is now, and of the table only if that lacks what was erased (B2).
-        rows.map(|rows| Ok((rows, erased))).map_err(|source| ReportError::Table { table: name.to_owned(), source: Box::new(source) })
+        rows.map(|rows| Ok((rows, erased)))
+            .map_err(|source| ReportError::Table { table: name.to_owned(), source: Box::new(source) })
     }
 }

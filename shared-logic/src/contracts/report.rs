@@ -134,7 +134,10 @@ mod tests {
             note.dates.iter().filter(|(_, of)| says(of)).map(|(date, _)| date.clone()).collect()
         };
         assert_eq!(detailed(&note), (6..DETAILED + 6).map(date).collect::<Vec<String>>());
-        assert!(note.dates.values().all(|of| of.erased["users"] == 7), "how far erasures have come is kept of every day");
+        assert!(
+            note.dates.values().all(|of| of.erased["users"] == 7),
+            "how far erasures have come is kept of every day"
+        );
         assert_eq!((note.dates.len(), note.dates[&date(0)].rows, note.dates[&date(0)].revisions), (DETAILED + 6, 9, 2));
         // A day of long ago is written again by hand.
         note.commit(&date(2), of_date.clone());

@@ -19,7 +19,8 @@ pub struct TakenOut {
 /// P1: whether the rows of a day, which has these instants, may hold some of these events: they were computed before the events were taken
 /// out, and some of the events happened on that day.
 pub fn may_hold_erased(note: &DateNote, times: TimeRange, taken_out: &[TakenOut]) -> bool {
-    let is_of_day = |hours: &BTreeSet<i64>| hours.range(times.from_us.saturating_sub(HOUR_US) + 1..times.to_us).next().is_some();
+    let is_of_day =
+        |hours: &BTreeSet<i64>| hours.range(times.from_us.saturating_sub(HOUR_US) + 1..times.to_us).next().is_some();
     taken_out.iter().any(|part| {
         let is_known = note.erased.get(&part.source).is_some_and(|known| *known >= part.version);
         !is_known && part.hours.as_ref().is_none_or(is_of_day)
@@ -62,7 +63,8 @@ mod tests {
     #[test]
     fn a_day_is_written_anew_for_what_was_erased_of_its_hours_since() {
         let second = TimeRange { from_us: DAY_US, to_us: 2 * DAY_US };
-        let may = |known: &[(&str, u64)], hours: Option<&[i64]>| may_hold_erased(&note(known), second, &[part(5, hours)]);
+        let may =
+            |known: &[(&str, u64)], hours: Option<&[i64]>| may_hold_erased(&note(known), second, &[part(5, hours)]);
         assert!(may(&[], Some(&[24])) && may(&[("s", 4)], Some(&[3, 47])) && may(&[("s", 4)], None));
         assert!(!may(&[("s", 5)], Some(&[24])) && !may(&[("s", 6)], None), "it was computed without them");
         assert!(!may(&[], Some(&[23, 48])) && !may(&[], Some(&[])), "they happened on other days");

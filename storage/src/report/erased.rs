@@ -35,8 +35,7 @@ impl Storage {
         let table = self.report(&report.name).await?;
         let Some(note) = table.as_ref().and_then(|table| table.note()) else { return Ok(ErasedDays::default()) };
         let metric = &catalog.metrics[&report.metric];
-        let (mut taken_out, retired_before) =
-            self.taken_out(&catalog.sources[&metric.source], note, false).await?;
+        let (mut taken_out, retired_before) = self.taken_out(&catalog.sources[&metric.source], note, false).await?;
         for join in &report.join {
             taken_out.extend(self.taken_out(&catalog.sources[&join.table], note, true).await?.0);
         }
@@ -49,7 +48,9 @@ impl Storage {
         for (date, of_date) in &note.dates {
             let day = parse_day(date);
             // Only Braid writes the note, and no zone loses a day that it had.
-            let Some((day, times)) = day.and_then(|day| Some((day, local_day(day, report.time_zone)?))) else { continue };
+            let Some((day, times)) = day.and_then(|day| Some((day, local_day(day, report.time_zone)?))) else {
+                continue;
+            };
             if retired_before.is_some_and(|before| times.from_us < before.saturating_mul(DAY_US)) {
                 days.retired.push(day);
             }
