@@ -25,7 +25,7 @@ pub(crate) mod command;
 pub(crate) mod commits;
 mod condition;
 mod counting;
-mod downstream;
+pub(crate) mod downstream;
 mod emptied;
 mod found;
 mod further;

@@ -27,20 +27,20 @@ pub enum Streams {
 }
 
 /// A stream that was made of the source.
-pub(super) struct Output<'a> {
+pub(crate) struct Output<'a> {
     /// As what is read.
-    pub(super) of_stream: &'a Source,
+    pub(crate) of_stream: &'a Source,
     /// What it reads.
     from: &'a Source,
     /// Whether what caused an output says that it goes.
-    pub(super) is_map: bool,
+    pub(crate) is_map: bool,
     /// The condition on its outputs; `None` if these lack its fields, or they may mean something else.
-    pub(super) condition: Option<Condition>,
+    pub(crate) condition: Option<Condition>,
 }
 
 impl Output<'_> {
     /// Whether the erasure goes on with it.
-    pub(super) fn is_reached(&self) -> bool {
+    pub(crate) fn is_reached(&self) -> bool {
         self.is_map || self.condition.is_some()
     }
 
@@ -48,7 +48,7 @@ impl Output<'_> {
     ///
     /// # Errors
     /// If the archive of what it reads cannot be read.
-    pub(super) async fn selected(&self, of_source: &Condition, storage: &Storage) -> Result<Condition, EraseError> {
+    pub(crate) async fn selected(&self, of_source: &Condition, storage: &Storage) -> Result<Condition, EraseError> {
         let mut condition = Condition::of_outputs(self.of_stream, of_source, self.condition.as_ref());
         if !self.is_map {
             return Ok(condition);
@@ -65,7 +65,7 @@ impl Output<'_> {
 }
 
 /// The streams that were made of a source, each behind the one that it reads.
-pub(super) fn outputs<'a>(
+pub(crate) fn outputs<'a>(
     catalog: &'a Catalog,
     source: &'a Source,
     condition: &Condition,
