@@ -4,8 +4,8 @@
 
 STORE is a deployment's folder, `<store.url>/<name>`. This program shares no code with those that write the tables: the package
 `deltalake` says which files are active, DuckDB reads them, and the metric is counted from the records' bytes by what the catalog
-says, in Python and in DuckDB's SQL. It knows what the scenario needs: JSON records whose fields stand in the members of their
-names, `count()` and `sum(…)`, and one log. `e2e-tests/second-observer.sh` makes the environment that it runs in.
+says, in Python and in DuckDB's SQL. It knows what the scenarios need: JSON records whose fields stand in the members of their
+names, `count()` and `sum(…)`, one log of the topic and any imported files, and rows of erased records. `e2e-tests/second-observer.sh` makes the environment that it runs in.
 """
 
 import json
@@ -66,8 +66,9 @@ def archived_rows(table, source):
     """The records in the order that decides which copy of an event stands: by their places in the log."""
     fields = [f'epoch_us("{name}")' if kind_of(kind) == "timestamp" else f'"{name}"' for name, kind in source["fields"].items()]
     place = "_log, _partition, _offset"
-    wanted = ", ".join([place, "epoch_us(_timestamp)", "_raw", "_error", "_day", *fields])
-    return duckdb.sql(f"SELECT {wanted} FROM {scan(table)} ORDER BY {place}").fetchall()
+    wanted = ", ".join([place, "epoch_us(_timestamp)", "_key", "_headers", "_raw", "_error", "_day", *fields])
+    # The topic was archived before any file was imported.
+    return duckdb.sql(f"SELECT {wanted} FROM {scan(table)} ORDER BY starts_with(_log, 'import-'), {place}").fetchall()
 
 
 def partitions(rows):
@@ -83,12 +84,19 @@ def partitions(rows):
 
 def decoded(rows, source):
     """The first copy of each event, decoded from its bytes, and what is to be said of all rows."""
-    first, days, rejected, wrong = {}, {}, 0, []
+    first, days, rejected, erased, wrong = {}, {}, 0, 0, []
     time, ids = source["event_time"], source.get("event_id", [])
-    for log, partition, offset, timestamp_us, raw, error, day, *columns in rows:
+    for log, partition, offset, timestamp_us, key, headers, raw, error, day, *columns in rows:
+        if error == "erased":
+            # Nothing is left but where it lay, when it was sent, and its day.
+            erased += 1
+            if any(left is not None for left in [key, headers, raw, *columns]):
+                wrong.append([log, partition, offset, error, day])
+            continue
         event = decode(raw, timestamp_us, source)
         rejected += event is None
-        happened = timestamp_us if event is None else event[time]
+        # An imported record says nothing of when it was sent.
+        happened = timestamp_us or 0 if event is None else event[time]
         # Columns, verdict and day are a cache of what the bytes say.
         cached = dict.fromkeys(source["fields"]) if event is None else event
         is_so = (error is not None) == (event is None) and columns == list(cached.values())
@@ -99,7 +107,7 @@ def decoded(rows, source):
             names = [ids] if isinstance(ids, str) else ids
             identity = tuple(event[name] for name in names) or (log, partition, offset)
             first.setdefault((identity, event[time]), event)
-    said = {"rows": len(rows), "rejected": rejected, "events": days, "copies": sum(days.values()) - len(first)}
+    said = {"rows": len(rows), "rejected": rejected, "erased": erased, "events": days, "copies": sum(days.values()) - len(first)}
     return list(first.values()), said | {"wrong": wrong[:NAMED]}
 
 
@@ -110,6 +118,8 @@ def decode(raw, timestamp_us, source):
         event = {name: value_of(members.get(name), kind) for name, kind in source["fields"].items()}
     except (ValueError, AttributeError):
         return None
+    if timestamp_us is None:
+        return event
     age = timestamp_us - event[source["event_time"]]
     is_kept = -span_us(source.get("max_ahead", "1h")) <= age <= span_us(source.get("max_age", "400d"))
     return event if is_kept else None
@@ -128,6 +138,8 @@ def value_of(value, kind):
             return float(value)
         case ("timestamp", int()) if not isinstance(value, bool):
             return value * 1_000
+        case ("timestamp", str()) if value.lstrip("-").isdigit():
+            return int(value) * 1_000
         case ("timestamp", str()):
             return (datetime.fromisoformat(value) - EPOCH) // timedelta(microseconds=1)
     raise ValueError(f"{value!r} is no {kind}")

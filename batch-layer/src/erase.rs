@@ -5,7 +5,7 @@
 //! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
 //! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
 //! anew in each version, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more. A table is
-//! materialised before that. Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
+//! materialised before that, and days of reports are written anew after it. Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
 //! the same condition, goes on with the others.
@@ -15,7 +15,9 @@
 //! - `emptied`: a file → the same file without them;
 //! - `commits`: files → commits of the archive, until none holds such events;
 //! - `counting`: the versions of the deployment whose answers may count the events;
-//! - `further`: what is left to be done in streams that were made of the source;
+//! - `reports`: the days of reports that are written anew;
+//! - `downstream`: which outputs of streams that were made of the source go as well;
+//! - `further`: what is left to be done in those of which that is not known;
 //! - `report`: what was done, what follows, and what is out of reach;
 //! - `command`: the command line.
 
@@ -23,10 +25,12 @@ pub(crate) mod command;
 pub(crate) mod commits;
 mod condition;
 mod counting;
+pub(crate) mod downstream;
 mod emptied;
 mod found;
 mod further;
 mod report;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,10 +55,13 @@ use self::commits::TakingOut;
 use self::counting::Counting;
 use crate::progress::Progress;
 use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
+use crate::report::{ReportError, Reporter};
 use crate::rows::RowsError;
 
 pub use self::condition::{Condition, NotACondition};
+pub use self::downstream::Streams;
 pub use self::report::{EraseReport, ErasedView, TakenOut};
+pub use self::reports::ErasedReport;
 
 /// The most files that one commit replaces. Their copies are on disk, not in memory.
 const FILES_MAX: usize = 256;
@@ -93,6 +100,9 @@ pub enum EraseError {
     /// A backtest that may name the person was not emptied.
     #[error(transparent)]
     Backtest(#[from] BacktestNotKept),
+    /// The events are in no answer any more, and days of a report may hold them.
+    #[error("the events are erased from the archive, but a report may hold them: call this again")]
+    Report(#[from] ReportError),
     /// The events are erased from the archive, and answers still count them.
     #[error("the events are erased from the archive, but answers count them until a reconcile succeeds")]
     NotReconciled(#[from] ReconcileError),
@@ -113,7 +123,7 @@ pub struct Eraser<'a> {
     condition: &'a Condition,
     /// How long it waits for the archive, and then for the answers.
     wait: Duration,
-    goes_on: bool,
+    streams: Streams,
     /// All versions of the deployment, of whose answers the events are erased.
     versions: Arc<DeployedVersions>,
     progress: Progress,
@@ -131,7 +141,7 @@ impl<'a> Eraser<'a> {
     ) -> Eraser<'a> {
         let progress = Progress::new("waiting for the archive");
         let versions = Arc::new(DeployedVersions::alone(catalog.clone()));
-        Eraser { settings, storage, catalog, source, condition, wait, goes_on: false, versions, progress }
+        Eraser { settings, storage, catalog, source, condition, wait, streams: Streams::Left, versions, progress }
     }
 
     /// The same, which erases from the answers of the other versions of the deployment as well.
@@ -139,9 +149,9 @@ impl<'a> Eraser<'a> {
         Eraser { versions, ..self }
     }
 
-    /// The same, where streams over the source that have the fields of the condition are erased as well, by erasers of their own.
-    pub fn going_on(self, goes_on: bool) -> Eraser<'a> {
-        Eraser { goes_on, ..self }
+    /// The same, where these streams over the source are erased as well, by erasers of their own.
+    pub fn going_on(self, streams: Streams) -> Eraser<'a> {
+        Eraser { streams, ..self }
     }
 
     /// How far it has come.
@@ -179,6 +189,7 @@ impl<'a> Eraser<'a> {
         // What has taken out nothing and is noted all the same, as it could not look at everything, changes no answer.
         if known.is_some_and(|known| !known.parts.is_empty()) {
             self.reconcile(&mut archive, &mut report).await?;
+            self.write_reports(&mut report).await?;
         }
         Ok(report)
     }
@@ -249,6 +260,18 @@ impl<'a> Eraser<'a> {
         Ok(())
     }
 
+    /// Writes the days of reports anew that may hold the events. What it must leave to a run of the report is said.
+    async fn write_reports(&self, report: &mut EraseReport) -> Result<(), EraseError> {
+        if self.versions.reports() != self.catalog.deployment.version {
+            return Ok(());
+        }
+        let reporter = Reporter::new(self.settings, self.storage, self.catalog).saying(&self.progress);
+        let (storage, catalog, source) = (self.storage, self.catalog, self.source.name.as_str());
+        let written = reports::written_anew(&reporter, storage, catalog, source, self.wait).await?;
+        report.add_reports(written);
+        Ok(())
+    }
+
     /// Reconciles one version once. A failure of another one than the own is logged, and it is named with those that still count the events.
     async fn reconcile_version(
         &self,
@@ -285,7 +308,7 @@ impl<'a> Eraser<'a> {
     async fn report(&self, archive: &Archive, taken_out: TakenOut, behind: Vec<Behind>) -> EraseReport {
         let topic = self.topic().await;
         let report = EraseReport::new(self.source, self.condition, taken_out, behind, &archive.facts(), topic);
-        report.with_streams(self.catalog, self.source, self.condition, self.goes_on)
+        report.with_streams(self.catalog, self.source, self.condition, self.streams)
     }
 
     /// What Kafka says of how long it keeps the records; nothing if it does not say.

@@ -74,7 +74,7 @@ use shared_logic::catalog::{Catalog, Deployment, Metric, Source};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use shared_logic::version::DeployedVersions;
-use storage::{Archive, BatchView, Storage};
+use storage::{Archive, BatchView, Reconciliations, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -204,16 +204,21 @@ impl Reconciler {
             match self.prepare(source, stop).await {
                 Ok(Some(mut prepared)) => {
                     let mut rebuilds = Vec::new();
-                    for metric in self.catalog.metrics_of(&source.name) {
-                        match self.reconcile(metric, &mut prepared).await {
-                            Ok(Some(report)) => {
-                                rebuilds.extend(report.is_rebuild_asked().then_some(metric));
-                                reports.push(report);
+                    let reconciled = async {
+                        for metric in self.catalog.metrics_of(&source.name) {
+                            match self.reconcile(metric, &mut prepared).await {
+                                Ok(Some(report)) => {
+                                    rebuilds.extend(report.is_rebuild_asked().then_some(metric));
+                                    reports.push(report);
+                                }
+                                Ok(None) => rebuilds.push(metric),
+                                Err(error) => failed.push(error),
                             }
-                            Ok(None) => rebuilds.push(metric),
-                            Err(error) => failed.push(error),
                         }
-                    }
+                    };
+                    // On S3, to read a table takes several requests, one after the other.
+                    let ((), rows) = tokio::join!(reconciled, self.open_reconciliations(source));
+                    prepared.rows = rows;
                     self.keep_reconciliations(&mut prepared).await;
                     others.push((prepared, rebuilds));
                 }
@@ -255,11 +260,18 @@ impl Reconciler {
         shards.others = self.others_with(source);
         if self.closed_logs_alone {
             let slices = shards::of_open_partitions(&archive.facts());
-            return Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new() }));
+            return Ok(Some(Prepared {
+                archive,
+                shards,
+                slices,
+                known: Records::new(),
+                reconciliations: Vec::new(),
+                rows: None,
+            }));
         }
         let slices = shards.rotate(&mut archive, self.max_slices).await?;
         cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
-        Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new() }))
+        Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new(), rows: None }))
     }
 
     /// Whether the speed layer has opened a shard of a source for this version, of a log that has not ended.
@@ -305,7 +317,10 @@ impl Reconciler {
         let mut view = view::create(&self.storage, &self.catalog, metric).await?;
         let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
         for attempt in 1..=self.settings.max_attempts {
-            view.refresh().await?;
+            // At first it has just been read.
+            if attempt > 1 {
+                view.refresh().await?;
+            }
             if let Some(pause) = rollback::pause(&view) {
                 return Ok(Some(Outcome::Paused(pause.clone())));
             }
@@ -343,7 +358,7 @@ impl Reconciler {
         counted: &Counted,
         prepared: &mut Prepared<'_>,
     ) -> Result<Option<Changed>, MetricError> {
-        let Prepared { archive, shards, slices, known, reconciliations } = prepared;
+        let Prepared { archive, shards, slices, known, reconciliations, .. } = prepared;
         let began = Instant::now();
         loop {
             let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut), known).await?;
@@ -486,6 +501,8 @@ struct Prepared<'a> {
     known: Records,
     /// What was committed so far, and is not kept yet.
     reconciliations: Vec<Reconciliation>,
+    /// The table that keeps it, if it was opened beforehand.
+    rows: Option<Reconciliations>,
 }
 
 #[cfg(test)]

@@ -160,6 +160,11 @@ impl Reporter {
         Reporter { catalog, storage: storage.clone(), settings, checkpoint_every, ends, arrivals, progress }
     }
 
+    /// The same, which says there how far it has come.
+    pub(crate) fn saying(self, progress: &Progress) -> Reporter {
+        Reporter { progress: progress.clone(), ..self }
+    }
+
     /// A report of the catalog.
     ///
     /// # Errors

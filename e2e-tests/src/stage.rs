@@ -20,6 +20,7 @@ use crate::deployment::{Deployment, Layer};
 use crate::exactness::every_answer_is_exact;
 use crate::kafka::{Producer, end_offsets};
 use crate::load::{Load, Stopped};
+use crate::observer::{Besides, Observer};
 use crate::oracle::{EVER, Oracle};
 use crate::s3::S3;
 use crate::scenario::Scenario;
@@ -165,6 +166,17 @@ impl Stage {
         let archive = Archive::read(&self.deployment.store(), METRIC)?;
         archive.holds_each_offset_once(&end_offsets(&self.brokers, &self.topic)?)?;
         Ok(archive)
+    }
+
+    /// Another engine finds in the tables, as they are in the end, what was sent, offset by offset and sum by sum. Nothing is looked at where
+    /// none can be had.
+    pub async fn second_observer_agrees(&self, scenario: &Scenario, besides: Besides, oracle: &Oracle) -> Result<()> {
+        let Some(observer) = Observer::at_the_end(scenario)? else { return Ok(()) };
+        if let Some(s3) = &self.s3 {
+            s3.show()?;
+        }
+        let seen = observer.look(&self.deployment).await?;
+        seen.agrees(&end_offsets(&self.brokers, &self.topic)?, besides, oracle).context("a second observer")
     }
 
     /// Every partition's cut is where the log ends, past transaction markers and aborted records.

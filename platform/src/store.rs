@@ -59,7 +59,7 @@ use self::medium::Medium;
 pub use self::parquet::RowGroups;
 pub use self::probe::Unfit;
 use self::retention::Retention;
-pub use self::retention::TOMBSTONE_AGE;
+pub use self::retention::{CHECKPOINTS_KEPT, TOMBSTONE_AGE};
 pub use self::row_groups::GroupReader;
 pub use self::s3_file::{S3File, S3FileError};
 pub use self::table::Table;

@@ -48,7 +48,7 @@ pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, NotAnInput, Source, Start, UnknownSource};
 pub use stream::{
     Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Lookup, Map, OUTPUT_ID, OUTPUT_TIME, RULE, Rule,
-    SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
+    SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window, origin_of,
 };
 pub use table::{CHANGED_AT, Table, TableFormat};
 pub use ticks::{Cron, NotCron};
@@ -133,6 +133,14 @@ impl Catalog {
     /// The streams that read one source, in the order of their names.
     pub fn streams_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Stream> + 'a {
         self.streams.values().filter(move |stream| stream.from == source)
+    }
+
+    /// The reports that count a source, or join the table that it is, in the order of their names.
+    pub fn reports_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Report> + 'a {
+        let counts =
+            move |report: &Report| self.metrics.get(&report.metric).is_some_and(|metric| metric.source == source);
+        let is_of_it = move |report: &&Report| counts(report) || report.join.iter().any(|join| join.table == source);
+        self.reports.values().filter(is_of_it)
     }
 
     /// When a source is reconciled: by its own schedule, or else by the catalog's.

@@ -10,7 +10,7 @@
 //! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
 //! - [`MaterialisedTable`]: the rows that keyed changes have left;
 //! - [`Backtest`]: what a stream would have written;
-//! - [`ReportTable`]: what a report has written for others to query;
+//! - [`ReportTable`]: what a report has written for others to query, and which days of it an erasure concerns ([`ErasedDays`]);
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
 //! - [`VersionStore`]: which versions there are, and which is the active one; [`FollowedVersions`] keeps up with that;
@@ -42,7 +42,7 @@ pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, RunBytes, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
-pub use report::ReportTable;
+pub use report::{ErasedDays, ReportTable};
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError, SliceScan};
 pub use table::MaterialisedTable;

@@ -120,6 +120,23 @@ impl S3Server {
         self.server.faults.seen()
     }
 
+    /// How many of them came while no other was under way: about how many times a single client has waited for a reply. Those that it sent side
+    /// by side count once.
+    pub fn waits(&self) -> u64 {
+        self.server.faults.alone()
+    }
+
+    /// From now on, keeps what each request asks for.
+    pub fn listen(&self) {
+        self.server.faults.listen();
+    }
+
+    /// What each request has asked for since [`S3Server::listen`], such as `GET archive/s/_delta_log/0.json`, in the order in which they came. No
+    /// more is kept from then on.
+    pub fn heard(&self) -> Vec<String> {
+        self.server.faults.heard()
+    }
+
     /// Lets a fault befall the `nth` request from now on, counted from 1.
     pub fn befall(&self, nth: u64, fault: Fault) {
         self.server.faults.befall(nth, fault);
@@ -177,6 +194,7 @@ impl Server {
         let (head, body) = request.into_parts();
         // Before anything else, since a client that gives up sends no more of it.
         let body = Body::from(body).store_all_limited(BODY_MAX).await.map_err(|error| anyhow!("{error}"))?;
+        self.faults.hear(|| format!("{} {}", head.method, head.uri));
         let request = Request::from_parts(head, Body::from(body));
         match self.faults.of_this_request() {
             None => self.done(request).await,

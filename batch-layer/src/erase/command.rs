@@ -7,7 +7,8 @@ use shared_logic::catalog::Source;
 use shared_logic::version::DeployedVersions;
 use storage::Storage;
 
-use super::{Condition, EraseError, Eraser, further};
+use super::downstream::{Streams, outputs};
+use super::{Condition, EraseError, Eraser};
 use crate::output::Output;
 
 /// The arguments of `batch-layer erase`.
@@ -16,6 +17,7 @@ use crate::output::Output;
   batch-layer erase views --where \"user_id = 'u-7'\" --dry-run
   batch-layer erase views --where \"user_id = 'u-7'\" --invalid-with '\"u-7\"'
   batch-layer erase views --where \"user_id = 'u-7'\" --downstream
+  batch-layer erase views --where \"user_id = 'u-7'\" --only-source
   batch-layer erase orders --where \"customer in ('c-1', 'c-2') or email = 'a@b.example'\" --output json
 
 An erase that was ended is continued by calling it again. See \"Erase a person\" in docs/operations.md.")]
@@ -29,12 +31,18 @@ pub(crate) struct EraseArgs {
     /// condition selects them
     #[arg(long, value_name = "TEXT")]
     invalid_with: Option<String>,
-    /// Also erase from the streams that were made of the source, as far as they have the fields of the condition; a report for each
+    /// Also erase by the condition from streams in which a map may have given its fields another meaning
     ///
-    /// Say it only if these fields mean the same there: what is erased does not come back.
-    #[arg(long)]
+    /// Say it only if these fields mean the same there: what is erased does not come back. Without it, the streams that were made of the source
+    /// lose what their maps have made of erased events, and what the condition selects where its fields were handed on as they were.
+    #[arg(long, conflicts_with = "only_source")]
     downstream: bool,
-    /// Only count what would be erased
+    /// Erase from no stream that was made of the source
+    ///
+    /// The next erasure of the source without it takes out what maps have made of events that are erased by now.
+    #[arg(long)]
+    only_source: bool,
+    /// Only count what would be erased; of maps, what was made of events that are erased by now
     #[arg(long)]
     dry_run: bool,
     /// How long to wait for the archive to hold what has arrived, and then for answers to follow
@@ -45,7 +53,7 @@ pub(crate) struct EraseArgs {
     output: Output,
 }
 
-/// Erases events, or counts those that would be erased, and prints the report.
+/// Erases events of a source and what streams have made of them, or counts what would be erased, and prints a report for each.
 ///
 /// # Errors
 /// If there is no such source, the condition is wrong, or the events could not be erased everywhere.
@@ -61,15 +69,33 @@ pub(crate) async fn erase(
     if !args.dry_run {
         storage.check().await?;
     }
-    let streams = if args.downstream { further::with_fields(catalog, source, &condition) } else { Vec::new() };
     one(&args, settings, storage, versions, (source, &condition)).await?;
-    for (stream, condition) in streams {
-        match one(&args, settings, storage, versions, (stream, &condition)).await {
+    if args.only_source {
+        return Ok(());
+    }
+    for output in outputs(catalog, source, &condition, args.streams()) {
+        if !output.is_reached() {
+            continue;
+        }
+        // What it reads was erased from by now, so what was made of that is known.
+        let selected = output.selected(&condition, storage).await?;
+        match one(&args, settings, storage, versions, (output.of_stream, &selected)).await {
             Err(EraseError::NoArchive { source_name }) => eprintln!("{source_name}: nothing is archived"),
             done => done?,
         }
     }
     Ok(())
+}
+
+impl EraseArgs {
+    /// Which streams are erased from as well.
+    fn streams(&self) -> Streams {
+        match (self.only_source, self.downstream) {
+            (true, _) => Streams::Left,
+            (false, false) => Streams::Reached,
+            (false, true) => Streams::ByName,
+        }
+    }
 }
 
 /// Erases from one source or stream, and prints the report.
@@ -81,7 +107,7 @@ async fn one(
     (source, condition): (&Source, &Condition),
 ) -> Result<(), EraseError> {
     let eraser = Eraser::new(settings, storage, versions.active(), source, condition, args.wait.get());
-    let eraser = eraser.going_on(args.downstream).among(Arc::clone(versions));
+    let eraser = eraser.going_on(args.streams()).among(Arc::clone(versions));
     let erased = async { if args.dry_run { eraser.count().await } else { eraser.erase().await } };
     let report = eraser.progress().shown(erased).await?;
     match args.output {

@@ -1,22 +1,30 @@
 //! Which events are erased.
 
+use std::sync::Arc;
+
 use polars::prelude::Expr;
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{OUTPUT_ID, Source};
 use shared_logic::contracts::archive::Erasure;
 use shared_logic::expression::{Expression, Scope};
 use shared_logic::schema::{Field, FieldType};
+
+use crate::archive_rows::erased::Places;
 
 /// A condition on the events of a source, in the catalog's language; and, of invalid records, which have no fields, a text that they
 /// hold.
 #[derive(Debug, Clone)]
 pub struct Condition {
     text: String,
-    expression: Expression,
+    /// `None`: no event is selected by its fields.
+    expression: Option<Expression>,
     id: String,
     /// The fields that it reads, and the event time.
     fields: Vec<Field>,
     event_time: String,
     invalid_with: Option<String>,
+    /// Of the outputs of a map: where the records lie that caused those that are selected besides.
+    made_of: Option<Arc<Places>>,
+    is_of_outputs: bool,
 }
 
 /// Why a text is no condition on a source's events.
@@ -62,7 +70,39 @@ impl Condition {
         let fields = source.fields.iter().filter(is_read).cloned().collect();
         let id = Erasure::id_of(&source.name, &expression, invalid_with);
         let (event_time, invalid_with) = (source.event_time.clone(), invalid_with.map(str::to_owned));
-        Ok(Condition { text: text.to_owned(), id, fields, event_time, expression, invalid_with })
+        let (text, expression) = (text.to_owned(), Some(expression));
+        Ok(Condition { text, id, fields, event_time, expression, invalid_with, made_of: None, is_of_outputs: false })
+    }
+
+    /// The same condition on a stream; `None` if that lacks fields of it.
+    pub(super) fn on(&self, of_stream: &Source) -> Option<Condition> {
+        Condition::parse(of_stream, &self.text, self.invalid_with()).ok()
+    }
+
+    /// What of a stream goes with what a condition selects of the source that it was made of: what `own` selects, if there is one. It has one
+    /// id whatever that is, so that calling it again continues it.
+    pub(super) fn of_outputs(of_stream: &Source, of_source: &Condition, own: Option<&Condition>) -> Condition {
+        let nothing = || Condition {
+            text: of_source.text.clone(),
+            expression: None,
+            id: String::new(),
+            fields: of_stream.field(&of_stream.event_time).cloned().into_iter().collect(),
+            event_time: of_stream.event_time.clone(),
+            invalid_with: of_source.invalid_with.clone(),
+            made_of: None,
+            is_of_outputs: true,
+        };
+        let id = Erasure::id_of_outputs(&of_stream.name, &of_source.id);
+        Condition { id, is_of_outputs: true, ..own.cloned().unwrap_or_else(nothing) }
+    }
+
+    /// The same, which also selects the outputs that were caused by records at these places.
+    pub(super) fn or_made_of(mut self, of_stream: &Source, places: Arc<Places>) -> Condition {
+        let is_read = self.fields.iter().any(|field| field.name == OUTPUT_ID);
+        if let Some(field) = of_stream.field(OUTPUT_ID).filter(|_| !is_read) {
+            self.fields.push(field.clone());
+        }
+        Condition { made_of: Some(places), ..self }
     }
 
     /// What stands for it in the archive's facts.
@@ -90,9 +130,24 @@ impl Condition {
         self.invalid_with.as_deref()
     }
 
-    /// The condition for rows whose columns have the fields' names.
-    pub(super) fn to_polars(&self) -> Expr {
-        self.expression.to_polars()
+    /// The condition for rows whose columns have the fields' names; `None`: it selects none.
+    pub(super) fn to_polars(&self) -> Option<Expr> {
+        self.expression.as_ref().map(Expression::to_polars)
+    }
+
+    /// Where the records lie that caused outputs which are selected besides.
+    pub(super) fn made_of(&self) -> Option<&Arc<Places>> {
+        self.made_of.as_ref()
+    }
+
+    /// The names of the fields on which it depends.
+    pub(super) fn columns(&self) -> Vec<String> {
+        self.expression.iter().flat_map(Expression::columns).map(str::to_owned).collect()
+    }
+
+    /// Whether it is about what a stream has made of the source that is erased.
+    pub(super) fn is_of_outputs(&self) -> bool {
+        self.is_of_outputs
     }
 }
 

@@ -1,5 +1,5 @@
 //! Which records of a file are erased: events that the condition selects, as the source's rules decode them, and invalid records and
-//! deletes that hold a text.
+//! deletes that hold a text; and, of the outputs of a map, those that were made of erased records.
 //!
 //! Of a file of these rules, only the columns that the condition reads are read, a row group at a time. The records of any other
 //! file are decoded again (R11), a file at a time. What stays is counted: invalid records, which have no fields, and records
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{OUTPUT_ID, Source, origin_of};
 use shared_logic::contracts::archive::{
     ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, field_column, is_reject, record_columns,
 };
@@ -104,7 +104,9 @@ struct Judge {
     read: Schema,
     /// How they become the fields that the condition reads.
     columns: Vec<Expr>,
-    condition: Expr,
+    condition: Option<Expr>,
+    /// Where the records lie that caused selected outputs.
+    made_of: Option<Arc<Places>>,
     event_time: String,
     /// What selected invalid records hold.
     invalid_with: Option<String>,
@@ -126,7 +128,8 @@ impl Judge {
             }
         }
         let event_time = condition.event_time().to_owned();
-        Judge { read, columns, condition: condition.to_polars(), event_time, invalid_with }
+        let made_of = condition.made_of().cloned();
+        Judge { read, columns, condition: condition.to_polars(), made_of, event_time, invalid_with }
     }
 
     fn of(&self, rows: DataFrame) -> PolarsResult<Found> {
@@ -138,12 +141,16 @@ impl Judge {
         };
         let invalid = invalid - places.len() as u64;
         let events = rows.lazy().filter(col(ERROR).is_null()).select(self.columns.clone()).collect()?;
-        let selected = events.lazy().filter(self.condition.clone()).collect()?;
+        let made_of = self.made_of.as_ref().map(|places| caused_by(&events, places)).transpose()?;
+        let by_fields =
+            self.condition.clone().map(|condition| events.lazy().filter(condition).collect()).transpose()?;
         let mut hours: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
-        for time in selected.column(&self.event_time)?.i64()?.iter().flatten() {
-            hours.entry(format_day(day_of(time))).or_default().insert(bucket_start(time, HOUR_US));
+        for selected in by_fields.into_iter().chain(made_of) {
+            for time in selected.column(&self.event_time)?.i64()?.iter().flatten() {
+                hours.entry(format_day(day_of(time))).or_default().insert(bucket_start(time, HOUR_US));
+            }
+            places.extend(Places::of(&selected)?);
         }
-        places.extend(Places::of(&selected)?);
         Ok(Found { places, hours, invalid, without_bytes: 0 })
     }
 }
@@ -151,6 +158,15 @@ impl Judge {
 /// Whether a row with that error has bytes, and no fields that a condition could read: it is a reject, or the delete of a table.
 fn has_no_fields(error: &str) -> bool {
     is_reject(error) || error == Reason::Delete.name()
+}
+
+/// The outputs that were caused by records at these places.
+fn caused_by(outputs: &DataFrame, places: &Places) -> PolarsResult<DataFrame> {
+    let is_caused =
+        |id: &str| origin_of(id).is_some_and(|(log, partition, offset)| places.hold(log, partition, offset));
+    let ids = outputs.column(OUTPUT_ID)?.str()?;
+    let mask: BooleanChunked = ids.iter().map(|id| id.is_some_and(is_caused)).collect();
+    outputs.filter(&mask)
 }
 
 /// Where invalid records, and deletes, lie whose key, payload or headers hold the text.
@@ -165,4 +181,26 @@ fn invalid_holding(rows: &DataFrame, text: &str) -> PolarsResult<Places> {
     };
     let mask: BooleanChunked = (0..rows.height()).map(holds).collect();
     Places::of(&rows.filter(&mask)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_selected_by_what_caused_them() {
+        let erased = df!(LOG => ["abc"], PARTITION => [3], OFFSET => [7_i64]).expect("columns");
+        let places = Places::of(&erased).expect("places");
+        let ids = [
+            "large/v1/abc/3/7/0",
+            "large/v1/abc/3/8/0",
+            "large/v1/abc/2/7/0",
+            "large/v1/xyz/3/7/0",
+            "large/v2/abc/3/7/1",
+        ];
+        let outputs = df!(OUTPUT_ID => ids.map(Some).into_iter().chain([None]).collect::<Vec<Option<&str>>>());
+        let found = caused_by(&outputs.expect("a column"), &places).expect("judged");
+        let found: Vec<&str> = found.column(OUTPUT_ID).expect("there").str().expect("texts").iter().flatten().collect();
+        assert_eq!(found, [ids[0], ids[4]], "of whatever generation");
+    }
 }

@@ -1,48 +1,37 @@
-//! What is left to be done about an erasure in streams that were made of the source or look into the table that it is, and in reports of it.
+//! What is left to be done about an erasure in streams that were made of the source or look into the table that it is.
 //!
-//! Their archives are named, and not erased by the same condition unless an operator asks for it: a map may have given a field of that name
-//! another meaning, and what is erased does not come back.
+//! Streams of which it is not known which outputs go with the events are named, and not erased by the same condition unless an operator asks
+//! for it: a map may have given a field of that name another meaning, and what is erased does not come back.
 
-use shared_logic::catalog::{Catalog, Lookup, Report, Source, Stream};
+use shared_logic::catalog::{Catalog, Lookup, Source, Stream};
 
 use super::condition::Condition;
+use super::downstream::{Streams, outputs};
 
-/// The steps: of a table and what was looked up in it, then in the order in which streams feed each other, and then of reports. `goes_on`:
-/// streams that have the fields of the condition are erased as well, so nothing is left to be done about these.
-pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition, goes_on: bool) -> Vec<String> {
+/// The steps: of a table and what was looked up in it, then in the order in which streams feed each other. `streams`: with which of them
+/// the erasure goes on, so that nothing is left to be done about these.
+pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition, streams: Streams) -> Vec<String> {
     let mut steps = Vec::from_iter(of_deletes(source, condition));
     steps.extend(of_lookups(catalog, &source.name));
-    for of_stream in downstream(catalog, &source.name) {
-        let (name, text) = (&of_stream.name, condition.text());
-        match on_stream(of_stream, condition) {
-            Some(_) if goes_on => {}
-            Some(_) => steps.push(format!(
-                "the stream {name} has the fields of the condition: if they mean the same there, `batch-layer erase {name} --where \"{text}\"`, \
-                 or --downstream for all such streams"
+    for output in outputs(catalog, source, condition, streams) {
+        let (name, text) = (&output.of_stream.name, condition.text());
+        let by_name = condition.on(output.of_stream).is_some();
+        match (output.is_reached(), by_name) {
+            (true, _) if streams != Streams::Left => {}
+            (true, _) => steps.push(format!(
+                "the stream {name} was left out (--only-source): its outputs of the person stay until this is called without that, or the \
+                 source is erased from again"
             )),
-            None => steps.push(format!(
+            (false, true) => steps.push(format!(
+                "the stream {name} has fields of these names, which may mean something else, as a stream before it sets them: if they mean \
+                 the same, `batch-layer erase {name} --where \"{text}\"`, or --downstream for all such streams"
+            )),
+            (false, false) => steps.push(format!(
                 "the stream {name} lacks fields of the condition: if its outputs name the person, erase them by a condition of their own"
             )),
         }
     }
-    steps.extend(of_reports(catalog, &source.name));
     steps
-}
-
-/// The streams that were made of the source, each behind the one that it reads, as far as they have the fields of the condition; with the
-/// condition on them.
-pub(super) fn with_fields<'a>(
-    catalog: &'a Catalog,
-    source: &Source,
-    condition: &Condition,
-) -> Vec<(&'a Source, Condition)> {
-    let streams = downstream(catalog, &source.name).into_iter();
-    streams.filter_map(|of_stream| Some((of_stream, on_stream(of_stream, condition)?))).collect()
-}
-
-/// The same condition on a stream; `None` if that lacks fields of it.
-fn on_stream(of_stream: &Source, condition: &Condition) -> Option<Condition> {
-    Condition::parse(of_stream, condition.text(), condition.invalid_with()).ok()
 }
 
 /// Streams that look into the table, and those that are made of these. Their fields mean something else than the table's, so no condition is
@@ -69,27 +58,13 @@ fn of_lookup(catalog: &Catalog, stream: &Stream, lookup: &Lookup) -> Vec<String>
     let own = format!(
         "outputs of the stream {name} hold {taken} of the rows of {table}, and whatever the row's key is in them: {by}"
     );
-    let further = downstream(catalog, name).into_iter().map(|of_stream| {
+    let further = further_streams(catalog, name).into_iter().map(|of_stream| {
         format!(
             "the stream {} is made of {name}, which looks into {table}: if its outputs name the person, erase them by a condition of their own",
             of_stream.name
         )
     });
     std::iter::once(own).chain(further).collect()
-}
-
-/// Reports count the source, or join the table that it is, and their runs write only the last days anew.
-fn of_reports<'a>(catalog: &'a Catalog, source: &'a str) -> impl Iterator<Item = String> + 'a {
-    let is_of_source = move |report: &&Report| {
-        let counts = catalog.metrics.get(&report.metric).is_some_and(|metric| metric.source == source);
-        counts || report.join.iter().any(|join| join.table == source)
-    };
-    catalog.reports.values().filter(is_of_source).map(|Report { name, .. }| {
-        format!(
-            "the report {name} holds what was counted and joined: after the next reconcile, write the days of the person anew by \
-             `batch-layer report run {name} --date FIRST --to LAST`; older files of the table go within hours of its next commits"
-        )
-    })
 }
 
 /// What deletes of a table say of a person: they have a key, which no condition reads, and Debezium writes the row of before into them.
@@ -119,13 +94,13 @@ pub(super) fn lanes(catalog: &Catalog, source: &Source) -> Option<String> {
     catalog.streams_of(&source.name).next()?;
     Some(format!(
         "what lanes remember of {}, and so the snapshots that they write from now on, until it is older than their windows, gaps and \
-         histories",
+         histories; and what they write of events that they have not read yet: call this again once they have",
         source.name
     ))
 }
 
-/// The streams that read a source, as sources, and those that read these, each behind the one that it reads.
-fn downstream<'a>(catalog: &'a Catalog, source: &str) -> Vec<&'a Source> {
+/// The streams that read a stream, as sources, and those that read these, each behind the one that it reads.
+fn further_streams<'a>(catalog: &'a Catalog, source: &str) -> Vec<&'a Source> {
     let read = |from: &str| -> Vec<&'a Source> {
         catalog.streams_of(from).filter_map(|stream| catalog.sources.get(&stream.name)).collect()
     };
@@ -167,28 +142,30 @@ at = "timestamp"
 "#;
 
     #[test]
-    fn every_stream_that_was_made_of_the_source_is_named() {
+    fn streams_that_are_not_reached_are_named() {
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let source = &catalog.sources["payments"];
         let condition = |text: &str| Condition::parse(source, text, None).expect("a condition");
-        let named = steps(&catalog, source, &condition("user = 'u-7'"), false);
-        assert!(named[0].contains("batch-layer erase large --where \"user = 'u-7'\""), "{named:?}");
-        assert!(named[1].contains("batch-layer erase sums --where"), "{named:?}");
+        assert!(steps(&catalog, source, &condition("user = 'u-7'"), Streams::Reached).is_empty());
+        let named = steps(&catalog, source, &condition("user = 'u-7'"), Streams::Left);
+        assert!(named.len() == 2 && named[0].contains("the stream large was left out (--only-source)"), "{named:?}");
         let with_amount = condition("user = 'u-7' and amount > 5");
-        let named = steps(&catalog, source, &with_amount, false);
-        assert!(named[1].contains("the stream sums lacks fields"), "{named:?}");
-        // Who goes on with streams that have the fields is told of the others alone.
-        let names = |streams: Vec<(&Source, Condition)>| {
-            streams.into_iter().map(|(of_stream, _)| of_stream.name.clone()).collect::<Vec<String>>()
-        };
-        assert_eq!(names(with_fields(&catalog, source, &condition("user = 'u-7'"))), ["large", "sums"]);
-        assert_eq!(names(with_fields(&catalog, source, &with_amount)), ["large"]);
-        let named = steps(&catalog, source, &with_amount, true);
-        assert!(named.len() == 1 && named[0].contains("the stream sums lacks fields"), "{named:?}");
+        for streams in [Streams::Reached, Streams::ByName] {
+            let named = steps(&catalog, source, &with_amount, streams);
+            assert!(named.len() == 1 && named[0].contains("the stream sums lacks fields"), "{named:?}");
+        }
+        let renamed =
+            CATALOG.replace("where = \"amount > 100\"", "[streams.large.fields]\nuser = \"id\"\namount = \"amount\"");
+        let catalog = Catalog::parse(&renamed).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let source = &catalog.sources["payments"];
+        let condition = Condition::parse(source, "user = 'u-7'", None).expect("a condition");
+        let named = steps(&catalog, source, &condition, Streams::Reached);
+        assert!(named.len() == 1 && named[0].contains("batch-layer erase sums --where \"user = 'u-7'\""), "{named:?}");
+        assert!(steps(&catalog, source, &condition, Streams::ByName).is_empty());
         assert!(lanes(&catalog, source).is_some());
         let others = &catalog.sources["others"];
         let condition = Condition::parse(others, "at is not null", None).expect("a condition");
-        assert!(steps(&catalog, others, &condition, false).is_empty() && lanes(&catalog, others).is_none());
+        assert!(steps(&catalog, others, &condition, Streams::Left).is_empty() && lanes(&catalog, others).is_none());
         assert_eq!(rows(others), None);
     }
 
@@ -198,19 +175,15 @@ at = "timestamp"
         let catalog = Catalog::parse(&catalog).expect("a valid catalog");
         let users = &catalog.sources["users"];
         let steps = |invalid_with| {
-            steps(&catalog, users, &Condition::parse(users, "id = 'u-7'", invalid_with).expect("a condition"), false)
+            steps(
+                &catalog,
+                users,
+                &Condition::parse(users, "id = 'u-7'", invalid_with).expect("a condition"),
+                Streams::Reached,
+            )
         };
         assert!(steps(None)[0].contains("--invalid-with"), "{:?}", steps(None));
         assert!(steps(Some("u-7")).is_empty());
-        let reported = "[metrics.m]\nsource = \"payments\"\nby = [\"user\"]\n[metrics.m.measures]\nn = \"count()\"\n[reports.r]\n\
-                        metric = \"m\"\nschedule = \"0 0 2 * * *\"\njoin.users = { on = \"user\", take = [\"id\"] }\n";
-        let catalog =
-            format!("{CATALOG}[tables.users]\nkey = \"id\"\n[tables.users.fields]\nid = \"string\"\n{reported}");
-        let catalog = Catalog::parse(&catalog).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-        for (source, is_of_it) in [("payments", true), ("users", true), ("others", false)] {
-            let named: Vec<String> = of_reports(&catalog, source).collect();
-            assert_eq!(named.iter().any(|step| step.contains("batch-layer report run r --date")), is_of_it, "{source}");
-        }
         assert!(rows(users).is_some_and(|said| said.contains("tables/users")));
     }
 
@@ -223,16 +196,16 @@ at = "timestamp"
         let users = &catalog.sources["users"];
         let condition = Condition::parse(users, "id = 'u-7'", Some("u-7")).expect("a condition");
         // An output has another `id`, so the condition is not tried on it, whether or not it goes on downstream.
-        for goes_on in [false, true] {
-            let named = steps(&catalog, users, &condition, goes_on);
+        for streams in [Streams::Left, Streams::Reached, Streams::ByName] {
+            let named = steps(&catalog, users, &condition, streams);
             assert_eq!(named.len(), 2, "{named:?}");
             assert!(named[0].contains("batch-layer erase named --where \"user = …\""), "{named:?}");
             assert!(named[1].starts_with("the stream of_named is made of named"), "{named:?}");
         }
-        assert!(with_fields(&catalog, users, &condition).is_empty());
+        assert!(outputs(&catalog, users, &condition, Streams::ByName).is_empty());
         let payments = &catalog.sources["payments"];
         let condition = Condition::parse(payments, "user = 'u-7'", None).expect("a condition");
-        let named = steps(&catalog, payments, &condition, false);
+        let named = steps(&catalog, payments, &condition, Streams::Left);
         assert!(!named.iter().any(|step| step.contains("looks into")), "{named:?}");
     }
 }

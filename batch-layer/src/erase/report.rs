@@ -11,7 +11,9 @@ use shared_logic::cut::Behind;
 use shared_logic::time::{format_day, format_rfc3339};
 
 use super::condition::Condition;
+use super::downstream::Streams;
 use super::further;
+use super::reports::ErasedReport;
 use crate::reconcile::Changed;
 
 /// What was taken out of an archive.
@@ -60,6 +62,9 @@ pub struct EraseReport {
     pub behind: Vec<String>,
     /// The views of the source's metrics.
     pub views: BTreeMap<String, ErasedView>,
+    /// The reports that count the source, or join the table that it is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reports: BTreeMap<String, ErasedReport>,
     /// The tables of backtests that were emptied, since they were made of the events. The same backtest can be made again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backtests: Vec<String>,
@@ -111,6 +116,7 @@ impl EraseReport {
             retired_before,
             behind: behind.iter().map(ToString::to_string).collect(),
             views: BTreeMap::new(),
+            reports: BTreeMap::new(),
             backtests: Vec::new(),
             uncounted_since: None,
             counted_in: Vec::new(),
@@ -120,16 +126,18 @@ impl EraseReport {
         }
     }
 
-    /// Adds what is to be said of streams that were made of the source, and of the table that it is. `goes_on`: those streams that have the
-    /// fields of the condition are erased as well.
+    /// Adds what is to be said of streams that were made of the source, and of the table that it is. `streams`: which of them are erased as
+    /// well. What is to be said of a stream that is one of them was said with the source.
     pub(super) fn with_streams(
         mut self,
         catalog: &Catalog,
         source: &Source,
         condition: &Condition,
-        goes_on: bool,
+        streams: Streams,
     ) -> EraseReport {
-        self.further = further::steps(catalog, source, condition, goes_on);
+        if !condition.is_of_outputs() {
+            self.further = further::steps(catalog, source, condition, streams);
+        }
         self.out_of_reach.extend(further::lanes(catalog, source));
         self.out_of_reach.extend(further::rows(source));
         self
@@ -140,6 +148,12 @@ impl EraseReport {
         let view = self.views.entry(metric).or_insert(ErasedView { version: 0, recomputed: 0 });
         view.version = changed.version;
         view.recomputed += changed.work.recomputed;
+    }
+
+    /// Adds what became of reports, and what stays in them.
+    pub(super) fn add_reports(&mut self, reports: BTreeMap<String, ErasedReport>) {
+        self.out_of_reach.extend(reports.values().flat_map(|report| report.stays.iter().cloned()));
+        self.reports = reports;
     }
 
     /// Notes that the view of a metric is paused, so that reconciles leave it as it is.
@@ -215,6 +229,12 @@ impl fmt::Display for EraseReport {
         }
         for (metric, ErasedView { version, recomputed }) in &self.views {
             writeln!(f, "  view {metric}: version {version}, {recomputed} hours counted anew")?;
+        }
+        for (name, ErasedReport { revised, unchanged, waiting, .. }) in &self.reports {
+            writeln!(f, "  report {name}: {revised} days written anew, {unchanged} had the same rows")?;
+            if let Some(why) = waiting {
+                writeln!(f, "    {why}")?;
+            }
         }
         for table in &self.backtests {
             writeln!(f, "  {table}: emptied")?;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use metrics::counter;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{DefinitionHash, Metric};
+use shared_logic::catalog::{DefinitionHash, Metric, Source};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::reconciliation::{Drift, MovedRange, PARTITIONS_MAX, Reconciliation};
 use shared_logic::drift::{self, Found, Incomparable};
 use shared_logic::log::OffsetRange;
 use shared_logic::time::day_of;
-use storage::BatchView;
+use storage::{BatchView, Reconciliations};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -86,6 +86,14 @@ impl Reconciler {
         Ok(drift::compare(metric, &said, &found))
     }
 
+    /// Opens the table that keeps what is measured of the drift, unless no metric of the source is reconciled. It may be older than the
+    /// newest version by the time that it is used: a commit that comes too late is made again.
+    pub(super) async fn open_reconciliations(&self, source: &Source) -> Option<Reconciliations> {
+        self.catalog.metrics_of(&source.name).next()?;
+        // If it cannot be read, whoever keeps something says so.
+        self.storage.reconciliations().await.ok().flatten()
+    }
+
     /// Keeps the rows of the reconciles of a source that were committed so far. A failure is logged and nothing else: these reconciles
     /// have no row then.
     pub(super) async fn keep_reconciliations(&self, prepared: &mut Prepared<'_>) {
@@ -95,7 +103,10 @@ impl Reconciler {
         }
         platform::failpoints::pass("reconcile::before_reconciliations");
         let kept = async {
-            let mut table = self.storage.create_reconciliations().await?;
+            let mut table = match prepared.rows.take() {
+                Some(table) => table,
+                None => self.storage.create_reconciliations().await?,
+            };
             table.keep(source, &rows, self.checkpoint_every).await
         };
         if let Err(error) = kept.await {

@@ -3,13 +3,13 @@
 //! An erasure takes events out of the newest version of the archive at once. Views follow with their next commits, and the files of
 //! older versions are deleted once no reader can need them. The archiver and the reconciles delete such files from time to time; for
 //! an erasure, a reconcile makes sure of it, so that a quiet source does not keep what it should forget. Both moments are noted in
-//! the archive's facts.
+//! the archive's facts. Reports are written anew by their own runs, and by `erase`: as long as a day may hold what was erased, some file does.
 
 use std::time::Duration;
 
 use platform::store::StoreError;
 use platform::telemetry::error_text;
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{Report, Source};
 use shared_logic::complete;
 use shared_logic::contracts::archive::{ErasedIn, Erasure};
 use shared_logic::log::PartitionId;
@@ -33,6 +33,10 @@ impl Reconciler {
     }
 
     pub(crate) async fn try_follow_erasures(&self, source: &Source, archive: &mut Archive) -> Result<(), SourceError> {
+        // What was erased since then is in views that were counted from this version or an older one.
+        if archive.facts().erasures.is_empty() {
+            return Ok(());
+        }
         archive.refresh().await?;
         let version = self.catalog.deployment.version.as_str();
         let erasures = archive.facts().erasures;
@@ -139,6 +143,10 @@ impl Reconciler {
             view.remove_orphans(&self.catalog.definition(metric)).await?;
             is_done &= !view.has_orphans_of_before(uncounted_at_us).await? && !view.refresh().await?;
         }
+        for report in self.reports_of(&source.name) {
+            let days = self.storage.erased_days(&self.whole, report).await?;
+            is_done &= days.due.is_empty() && self.storage.forget_report_before(&report.name, uncounted_at_us).await?;
+        }
         for backtest in self.storage.backtests().await? {
             if !backtest.is_of(&source.name).await? {
                 continue;
@@ -147,5 +155,11 @@ impl Reconciler {
             is_done &= !backtest.has_orphans_of_before(uncounted_at_us).await?;
         }
         Ok(is_done)
+    }
+
+    /// The reports that count a source, or join the table that it is, if this version writes them.
+    fn reports_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Report> {
+        let writes = self.versions.reports() == self.whole.deployment.version;
+        self.whole.reports_of(source).filter(move |_| writes)
     }
 }

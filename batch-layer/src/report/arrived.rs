@@ -65,6 +65,8 @@ pub(super) struct Arrived {
     pub(super) at: Offsets,
     /// Per partition, the first offset that is not archived by now.
     pub(super) archived: Offsets,
+    /// The version of the archive that has last taken erased events out by now; `None`: none has.
+    pub(super) erased: Option<u64>,
 }
 
 /// An archive, and what is known of what it held at a moment.
@@ -167,7 +169,8 @@ impl Looking<'_> {
             }
         }
         let archived = facts.partitions().map(|(id, known)| (id, known.next)).collect();
-        Ok(arrival.arrived(&facts, topic).map(|at| Arrived { at, archived }))
+        let erased = facts.erased_since(0).map(|part| part.version).max();
+        Ok(arrival.arrived(&facts, topic).map(|at| Arrived { at, archived, erased }))
     }
 }
 

@@ -5,7 +5,7 @@ use platform::task::Backoff;
 use polars::prelude::{DataFrame, DataType, PlSmallStr, Schema};
 use shared_logic::catalog::Report;
 use shared_logic::contracts::report::DateNote;
-use shared_logic::report::{Layout, same_rows};
+use shared_logic::report::{Layout, is_free_of, same_rows};
 use shared_logic::schema::FieldType;
 use storage::ReportTable;
 use tracing::warn;
@@ -42,13 +42,25 @@ impl Reporter {
             // Not by a commit of another day.
             let is_overtaken = commit_of(before.as_ref()) != seen;
             if let Some(before) = before.as_ref().filter(|before| {
-                is_overtaken && before.definition == of_date.definition && before.view_version >= of_date.view_version
+                is_overtaken
+                    && before.definition == of_date.definition
+                    && before.view_version >= of_date.view_version
+                    && is_free_of(before, &of_date.erased)
             }) {
                 return Ok(done(DateOutcome::LeftToAnother, before.rows, table.version()));
             }
             if let Some(before) = before.as_ref().filter(|before| before.definition == of_date.definition)
                 && self.is_same(table, date, &rows, &in_memory).await?
             {
+                // That they hold nothing of what was erased since is kept, or they would be computed again by each run.
+                if !is_free_of(before, &of_date.erased) {
+                    let committed = table.note_erased(date, of_date.erased.clone()).await?;
+                    if committed == Committed::Conflict {
+                        tokio::time::sleep(backoff.wait()).await;
+                        table.refresh().await?;
+                        continue;
+                    }
+                }
                 return Ok(done(DateOutcome::Unchanged, before.rows, table.version()));
             }
             let columns = columns(table, &in_table)?;

@@ -86,6 +86,13 @@ pub enum Waiting {
         /// Whether it was rolled back, so that no reconcile changes it until an operator resumes it.
         is_paused: bool,
     },
+    /// The view may count events that were erased.
+    Erased {
+        /// The metric.
+        metric: String,
+        /// Whether it was rolled back, so that no reconcile changes it until an operator resumes it.
+        is_paused: bool,
+    },
     /// The archive of a table does not hold all that had arrived.
     Table {
         /// The table.
@@ -139,7 +146,7 @@ impl fmt::Display for Run {
         for DateDone { date, outcome, rows, version } in dates {
             let said = match outcome {
                 DateOutcome::Written => "written",
-                DateOutcome::Revised => "revised, as later events had changed it",
+                DateOutcome::Revised => "revised, as later events or an erasure had changed it",
                 DateOutcome::Retired => "left as they are, as the view does not hold the day any more",
                 DateOutcome::LeftToAnother => "written by another run",
                 DateOutcome::Unchanged => continue,
@@ -156,6 +163,7 @@ impl fmt::Display for Run {
 /// Continues a sentence that says until when.
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paused = |is: bool| if is { "; it is paused: `batch-layer resume` ends that" } else { "" };
         let shown =
             |reached: Option<i64>| reached.map_or("none of it".to_owned(), |reached| format!("up to {reached}"));
         match self {
@@ -168,8 +176,11 @@ impl fmt::Display for Waiting {
                 write!(f, "the archiver has seen that the topic {topic} is another one than {log}")
             }
             Waiting::NoView { metric } => write!(f, "a reconcile has counted {metric} by its definition"),
+            Waiting::Erased { metric, is_paused } => {
+                write!(f, "a reconcile has taken what was erased out of the view of {metric}{}", paused(*is_paused))
+            }
             Waiting::Cut { metric, lacking: Lacking { id, wanted, reached }, is_paused } => {
-                let paused = if *is_paused { "; it is paused: `batch-layer resume` ends that" } else { "" };
+                let paused = paused(*is_paused);
                 write!(f, "the view of {metric} includes {id} up to {wanted} (now {}){paused}", shown(*reached))
             }
             Waiting::Table { table, lacking: Lacking { id, wanted, reached } } => {

@@ -34,6 +34,9 @@ pub(super) struct Ready {
     pub(super) arrived: Offsets,
     /// By name, the tables as of then.
     pub(super) tables: BTreeMap<String, TableRows>,
+    /// By the name of the source and of each of these tables, the version of its archive that has last taken erased events out. Neither view
+    /// nor tables hold any of these.
+    pub(super) erased: BTreeMap<String, u64>,
 }
 
 impl Reporter {
@@ -71,10 +74,11 @@ impl Reporter {
         let metric = &self.catalog.metrics[&report.metric];
         let source = &self.catalog.sources[&metric.source];
         let since = before.map(|before| &before.arrived);
-        let arrived = match self.looking(report).arrived((&source.name, &source.topic), since, at_us).await? {
-            Ok(Arrived { at, .. }) => at,
-            Err(waiting) => return Ok(Err(waiting)),
-        };
+        let (arrived, taken_out) =
+            match self.looking(report).arrived((&source.name, &source.topic), since, at_us).await? {
+                Ok(Arrived { at, erased, .. }) => (at, erased),
+                Err(waiting) => return Ok(Err(waiting)),
+            };
         let view = self.storage.batch_view(&metric.name).await?;
         let definition = self.catalog.definition(metric);
         let noted = view.and_then(|view| view.note().cloned().map(|note| (view, note)));
@@ -85,19 +89,29 @@ impl Reporter {
             let is_paused = note.asked.pause.is_some();
             return Ok(Err(Waiting::Cut { metric: metric.name.clone(), lacking, is_paused }));
         }
+        // A view that was counted before an erasure may hold what was erased, until a reconcile has counted its hours anew.
+        if Some(note.archive_version) < taken_out {
+            let is_paused = note.asked.pause.is_some();
+            return Ok(Err(Waiting::Erased { metric: metric.name.clone(), is_paused }));
+        }
         // Retired days are the oldest ones, so the first of the period tells.
         if note.is_retired(day_of(times.from_us)) {
             return Ok(Ok(None));
         }
         let mut tables = BTreeMap::new();
+        let mut erased: BTreeMap<String, u64> =
+            taken_out.into_iter().map(|version| (source.name.clone(), version)).collect();
         for Join { table, .. } in &report.join {
             let since = before.and_then(|before| before.tables.get(table));
             match self.table_at(report, table, since, at_us).await? {
-                Ok(rows) => drop(tables.insert(table.clone(), rows)),
+                Ok((rows, taken_out)) => {
+                    tables.insert(table.clone(), rows);
+                    erased.extend(taken_out.map(|version| (table.clone(), version)));
+                }
                 Err(waiting) => return Ok(Err(waiting)),
             }
         }
-        Ok(Ok(Some(Ready { view, note, arrived, tables })))
+        Ok(Ok(Some(Ready { view, note, arrived, tables, erased })))
     }
 
     fn looking<'a>(&'a self, report: &'a Report) -> Looking<'a> {
@@ -105,16 +119,17 @@ impl Reporter {
         Looking { report: &report.name, storage, arrivals, ends: ends.as_ref() }
     }
 
-    /// The rows of a table as of that moment, once its archive holds what had arrived then.
+    /// The rows of a table as of that moment, once its archive holds what had arrived then; and the version of the archive that has last taken
+    /// erased changes out, none of which are in the rows.
     async fn table_at(
         &self,
         report: &Report,
         name: &str,
         since: Option<&Offsets>,
         at_us: i64,
-    ) -> Result<Result<TableRows, Waiting>, ReportError> {
+    ) -> Result<Result<(TableRows, Option<u64>), Waiting>, ReportError> {
         let topic = &self.catalog.sources[name].topic;
-        let Arrived { at, archived } = match self.looking(report).arrived((name, topic), since, at_us).await? {
+        let Arrived { at, archived, erased } = match self.looking(report).arrived((name, topic), since, at_us).await? {
             Ok(arrived) => arrived,
             Err(waiting) => return Ok(Err(waiting)),
         };
@@ -124,6 +139,8 @@ impl Reporter {
         // What has arrived at that very moment came too late for the day, in every topic.
         let as_of = AsOf::Offsets(at.iter().map(|(id, offset)| (id.clone(), offset)).collect());
         let rows = table::as_of(&self.storage, &self.catalog, &self.catalog.tables[name], &as_of).await;
-        rows.map(Ok).map_err(|source| ReportError::Table { table: name.to_owned(), source: Box::new(source) })
+        // They are made of the archive as it is now, and of the table only if that lacks what was erased (B2).
+        rows.map(|rows| Ok((rows, erased)))
+            .map_err(|source| ReportError::Table { table: name.to_owned(), source: Box::new(source) })
     }
 }

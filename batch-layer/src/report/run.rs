@@ -17,8 +17,8 @@ use super::ready::{Ready, Standing};
 use super::{ReportError, Reporter};
 
 impl Reporter {
-    /// P3: what is due at that moment: the days that were missed or have just ended, the oldest first, and then those among the days of
-    /// before that are calculated again. Each is waited for as long as `patience` allows altogether, and not after `stop`.
+    /// P3: what is due at that moment: the days that were missed or have just ended, the oldest first; then those among the days of before
+    /// that are calculated again, and those that may hold what was erased since they were written. Each is waited for as long as `patience` allows altogether, and not after `stop`.
     ///
     /// # Errors
     /// [`ReportError`]. The days of before are committed.
@@ -39,7 +39,26 @@ impl Reporter {
             run.dates.extend(again.dates);
             run.waiting = again.waiting;
         }
+        if run.waiting.is_none() {
+            let erased = self.run_erased(report, patience, stop).await?;
+            run.dates.extend(erased.dates);
+            run.waiting = erased.waiting;
+        }
         Ok(run)
+    }
+
+    /// P1: writes the days anew that may hold what was erased since they were written, the oldest first.
+    ///
+    /// # Errors
+    /// [`ReportError`]. The days of before are committed.
+    pub async fn run_erased(
+        &self,
+        report: &Report,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Run, ReportError> {
+        let days = self.storage.erased_days(&self.catalog, report).await?;
+        self.run(report, &days.due, patience, stop).await
     }
 
     /// Writes these days, in this order. From the first on that is waited for in vain, the rest is left.
@@ -120,7 +139,7 @@ impl Reporter {
                 return Ok(Ok(DateDone { date, outcome: DateOutcome::Retired, rows, version }));
             }
         };
-        let Ready { view, note, arrived, tables } = *ready;
+        let Ready { view, note, arrived, tables, erased } = *ready;
         let offsets = tables.iter().map(|(name, table)| {
             (name.clone(), table.offsets.iter().map(|(id, offset)| (id.clone(), *offset)).collect())
         });
@@ -134,6 +153,7 @@ impl Reporter {
             cut: note.cut.clone(),
             arrived,
             tables: offsets,
+            erased,
             rows: rows.height() as u64,
             committed_at_us: 0,
             revisions: 0,

@@ -75,6 +75,7 @@ impl Bench {
             cut: Offsets::default(),
             arrived: Offsets::default(),
             tables: BTreeMap::new(),
+            erased: BTreeMap::new(),
             rows: rows as u64,
             committed_at_us: 0,
             revisions: 0,

@@ -53,10 +53,19 @@ impl Location {
     pub(super) async fn load(&self) -> Result<Option<DeltaTable>, StoreError> {
         self.set_torn_entry_aside().await?;
         let failed = |operation| move |source| self.failed(operation, source);
-        let mut delta = self.log_store().map(DeltaTable::new).map_err(failed("open the log"))?;
+        let open = || self.log_store().map(DeltaTable::new).map_err(failed("open the log"));
+        // Nearly always there is a log, and to look for it first would be a request more for each table that is opened.
+        let mut delta = open()?;
+        match delta.load().await {
+            Ok(()) => return Ok(Some(delta)),
+            Err(DeltaTableError::NotATable(_)) => {}
+            Err(error) => return Err(self.failed("load the log", error)),
+        }
+        let mut delta = open()?;
         if !delta.verify_deltatable_existence().await.map_err(failed("look for the log"))? {
             return Ok(None);
         }
+        // It may have been created meanwhile.
         delta.load().await.map_err(failed("load the log"))?;
         Ok(Some(delta))
     }

@@ -20,7 +20,7 @@ use super::log_file::{CHECKPOINT, ENTRY, numbered};
 pub const TOMBSTONE_AGE: Duration = Duration::from_secs(2 * 3600);
 
 /// How many checkpoints are kept at least.
-const CHECKPOINTS_KEPT: usize = 3;
+pub const CHECKPOINTS_KEPT: usize = 3;
 /// How long a checkpoint is kept at least: longer than it takes to read a table.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(600);
 /// The most files of a log that are removed at once, which bounds how long that takes.

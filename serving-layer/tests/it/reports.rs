@@ -46,6 +46,7 @@ async fn written(server: &TestServer, date: &str, rows: DataFrame) {
         cut: Offsets::default(),
         arrived: Offsets::default(),
         tables: std::collections::BTreeMap::new(),
+        erased: std::collections::BTreeMap::new(),
         rows: rows.height() as u64,
         committed_at_us: at("2026-04-24T02:00:03Z"),
         revisions: 1,

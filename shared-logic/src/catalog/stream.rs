@@ -38,6 +38,13 @@ pub(super) const OF_SESSIONS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, SESSION_START,
 pub(super) const OF_DETECTORS: &[&str] =
     &[OUTPUT_ID, OUTPUT_TIME, RULE, JUDGED_OFFSET, LOOKED_AT, TRUNCATED, INCOMPLETE];
 
+/// The place of the record that caused an output, by the output's id: log, partition and offset. `None` if it is no such id.
+pub fn origin_of(output_id: &str) -> Option<(&str, i32, i64)> {
+    let mut parts = output_id.rsplitn(5, '/').skip(1);
+    let (offset, partition) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((parts.next()?, partition, offset))
+}
+
 /// A topic that Braid writes, derived from a source or another stream.
 ///
 /// As what is read, it is a [`Source`](super::Source) of the same name, with `is_stream`.
@@ -166,6 +173,11 @@ impl Stream {
     /// Whether it keys records anew, so that they leave the partition that they were read from.
     pub fn rekeys(&self) -> bool {
         matches!(&self.kind, StreamKind::Map(Map { key: Some(_), .. }))
+    }
+
+    /// Whether each output is made of one event, which its id names.
+    pub fn is_map(&self) -> bool {
+        matches!(self.kind, StreamKind::Map(_))
     }
 
     /// The columns whose values have a state each; none of a map.

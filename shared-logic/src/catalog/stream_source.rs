@@ -3,8 +3,8 @@
 use super::definition;
 use super::source::{Source, Start};
 use super::stream::{
-    Detect, INCOMPLETE, JUDGED_OFFSET, Lookup, Map, OUTPUT_ID, OUTPUT_TIME, RULE, SESSION_END, SESSION_START, Stream,
-    StreamKind, TRUNCATED, WINDOW_END, WINDOW_START,
+    Detect, INCOMPLETE, JUDGED_OFFSET, Lookup, Map, OF_DETECTORS, OUTPUT_ID, OUTPUT_TIME, RULE, SESSION_END,
+    SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
 };
 use super::{Derived, Measure};
 use crate::expression::Expression;
@@ -48,6 +48,20 @@ pub(super) fn source<'t>(stream: &Stream, from: &Source, tables: &dyn Fn(&str) -
 pub(super) fn handed_on(from: &Source) -> impl Iterator<Item = &Field> {
     const OWN: [&str; 3] = [OUTPUT_ID, OUTPUT_TIME, INCOMPLETE];
     from.fields.iter().filter(move |field| !(from.is_stream && OWN.contains(&field.name.as_str())))
+}
+
+impl Stream {
+    /// Whether outputs have that field of what it reads under the same name and as it was. A map may have given the name to something else, and so
+    /// may a table that is looked into.
+    pub fn hands_on(&self, from: &Source, field: &str) -> bool {
+        match &self.kind {
+            StreamKind::Map(map) => map.fields.iter().any(|(name, of)| name == field && of.as_column() == Some(field)),
+            StreamKind::Window(Window { by, .. }) | StreamKind::Session(Session { by, .. }) => {
+                by.iter().any(|column| column == field)
+            }
+            StreamKind::Detect(_) => !OF_DETECTORS.contains(&field) && handed_on(from).any(|known| known.name == field),
+        }
+    }
 }
 
 /// The field that the stream's records are keyed by, as far as one is known.

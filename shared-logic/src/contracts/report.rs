@@ -52,6 +52,10 @@ pub struct DateNote {
     /// By the name of each table that was joined, per partition the first offset of which its rows know nothing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, Offsets>,
+    /// P1: by the name of the metric's source, and of each table that was joined, the version of its archive that had last taken erased
+    /// events out when the rows were computed. They hold none of these. Sources of which nothing was erased are not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub erased: BTreeMap<String, u64>,
     /// How many rows there are.
     pub rows: u64,
     /// When it was committed, microseconds since 1970 by the committer's clock; for information, and for a schedule that starts.
@@ -93,6 +97,7 @@ mod tests {
             cut: offsets.clone(),
             arrived: offsets,
             tables: BTreeMap::new(),
+            erased: BTreeMap::new(),
             rows: 9,
             committed_at_us: 1,
             revisions: 0,
@@ -102,6 +107,7 @@ mod tests {
         let written = serde_json::to_value(&note).expect("written");
         assert!(written.pointer(NOTE_DATES).is_some_and(|dates| dates.is_object()), "{written}");
         assert_eq!(written.pointer("/dates/2026-04-24/tables"), None);
+        assert_eq!(written.pointer("/dates/2026-04-24/erased"), None, "older builds wrote none");
         assert_eq!(serde_json::from_value::<Note>(written).expect("read"), note);
         assert_eq!(note.last().map(|(date, _)| date), Some("2026-04-24"));
     }
@@ -116,6 +122,7 @@ mod tests {
             cut: offsets.clone(),
             arrived: offsets.clone(),
             tables: BTreeMap::from([("users".to_owned(), offsets.clone())]),
+            erased: BTreeMap::from([("users".to_owned(), 7)]),
             rows: 9,
             committed_at_us: 1,
             revisions: 2,
@@ -127,6 +134,10 @@ mod tests {
             note.dates.iter().filter(|(_, of)| says(of)).map(|(date, _)| date.clone()).collect()
         };
         assert_eq!(detailed(&note), (6..DETAILED + 6).map(date).collect::<Vec<String>>());
+        assert!(
+            note.dates.values().all(|of| of.erased["users"] == 7),
+            "how far erasures have come is kept of every day"
+        );
         assert_eq!((note.dates.len(), note.dates[&date(0)].rows, note.dates[&date(0)].revisions), (DETAILED + 6, 9, 2));
         // A day of long ago is written again by hand.
         note.commit(&date(2), of_date.clone());

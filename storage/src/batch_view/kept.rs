@@ -14,6 +14,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures::future::try_join;
 use platform::store::{DataFile, StoreError};
 use serde::{Deserialize, Serialize};
 use shared_logic::contracts::batch_view::Note;
@@ -67,13 +68,21 @@ impl BatchView {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn keep_version(&self, span: Duration, now_us: i64) -> Result<(), StoreError> {
+        let mut names;
         if let Some(note) = self.note().filter(|_| self.is_noted() && !span.is_zero()) {
             let name = KeptName { version: self.version(), committed_at_us: note.committed_at_us };
             let kept = KeptVersion { version: name.version, note: Note::clone(note), files: self.files().await? };
-            self.table().put_beside(&name.path(), &kept).await?;
+            let (path, written) = (name.path(), async |path: &str| self.table().put_beside(path, &kept).await);
+            let ((), others) = try_join(written(&path), self.kept_versions()).await?;
+            names = others;
+            // It may or may not have been listed.
+            if let Err(at) = names.binary_search(&name) {
+                names.insert(at, name);
+            }
+        } else {
+            names = self.kept_versions().await?;
         }
-        let over: Vec<String> =
-            superfluous(self.kept_versions().await?, span, now_us).iter().map(KeptName::path).collect();
+        let over: Vec<String> = superfluous(names, span, now_us).iter().map(KeptName::path).collect();
         if over.is_empty() {
             return Ok(());
         }

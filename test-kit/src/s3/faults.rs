@@ -57,6 +57,10 @@ struct State {
     is_out: bool,
     /// Requests that have come.
     seen: u64,
+    /// How many of them came while none was under way.
+    alone: u64,
+    /// What each of them asked for, if that is kept.
+    heard: Option<Vec<String>>,
     /// Those of them that are not done.
     pending: usize,
 }
@@ -90,6 +94,25 @@ impl Faults {
         self.state().seen
     }
 
+    pub(super) fn alone(&self) -> u64 {
+        self.state().alone
+    }
+
+    pub(super) fn listen(&self) {
+        self.state().heard = Some(Vec::new());
+    }
+
+    pub(super) fn heard(&self) -> Vec<String> {
+        self.state().heard.take().unwrap_or_default()
+    }
+
+    /// Keeps what a request asks for, if that is wanted.
+    pub(super) fn hear(&self, asks: impl FnOnce() -> String) {
+        if let Some(heard) = &mut self.state().heard {
+            heard.push(asks());
+        }
+    }
+
     /// What befalls a request that has just come.
     pub(super) fn of_this_request(&self) -> Option<Fault> {
         let mut state = self.state();
@@ -113,7 +136,10 @@ impl Faults {
 
     /// Notes that a request has come, until what is returned is dropped.
     pub(super) fn pending(&self) -> Pending<'_> {
-        self.state().pending += 1;
+        let mut state = self.state();
+        state.alone += u64::from(state.pending == 0);
+        state.pending += 1;
+        drop(state);
         Pending { faults: self }
     }
 

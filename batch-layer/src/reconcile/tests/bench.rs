@@ -101,7 +101,12 @@ impl Bench {
 
     /// With the one partition [`id`], in that store.
     pub(super) async fn in_store(store: settings::Store) -> Bench {
-        Bench::begun(CATALOG, Settings { store, ..Settings::default() }, &[id()], folder()).await
+        Bench::in_store_of(Settings { store, ..Settings::default() }).await
+    }
+
+    /// The same with other settings, too.
+    pub(super) async fn in_store_of(settings: Settings) -> Bench {
+        Bench::begun(CATALOG, settings, &[id()], folder()).await
     }
 
     async fn begun(catalog: &str, settings: Settings, partitions: &[PartitionId], folder: tempfile::TempDir) -> Bench {

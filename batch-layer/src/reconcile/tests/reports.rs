@@ -1,5 +1,7 @@
 //! What reports write of views, and what they wait for (P1 to P3).
 
+mod erased;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;

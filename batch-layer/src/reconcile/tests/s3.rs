@@ -1,5 +1,9 @@
 //! Tables on S3, whose requests meet with faults, one after the other: each record is archived and counted once, and every
 //! table can be read. The client is the one that ships, with its own retries.
+//!
+//! - `requests`: how many of them a reconcile makes.
+
+mod requests;
 
 use std::ops::Range;
 

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e_tests::exactness::every_answer_is_exact;
 use e2e_tests::load::Counted;
+use e2e_tests::observer::Besides;
 use e2e_tests::stage::LAYERS;
 use e2e_tests::views::{CatalogOptions, METRIC, Mix, catalog};
 use e2e_tests::{Client, Deployment, Layer, Load, Oracle, Stage, busy_scenario};
@@ -78,7 +79,8 @@ fn operators_day() {
         every_answer_is_exact(&client, &stopped.oracle, stage.now_us).await?;
         second.reconcile().await?;
         client.authoritative_total(METRIC, &[]).await?;
-        every_answer_is_exact(&client, &stopped.oracle, stage.now_us).await
+        every_answer_is_exact(&client, &stopped.oracle, stage.now_us).await?;
+        stage.second_observer_agrees(scenario, Besides::default(), &stopped.oracle).await
     });
 }
 

@@ -1,5 +1,6 @@
-//! A person's events are erased while those of others flow: no answer counts them, all others stay exact, and in the end no file
-//! holds the person's id. Two erases are killed before the one that comes to its end.
+//! A person's events are erased while those of others flow: no answer and no report counts them, all others stay exact, and in the end no
+//! file holds the person's id, while another engine finds everything else in the tables. Three erases are killed before the one that comes to
+//! its end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use e2e_tests::kafka::Record;
+use e2e_tests::kafka::{Record, end_offsets};
 use e2e_tests::naming::files_naming;
+use e2e_tests::observer::{Besides, Observer, Seen};
 use e2e_tests::printed::objects;
+use e2e_tests::time::rfc3339;
 use e2e_tests::views::NEVER;
 use e2e_tests::{Client, Layer, Producer, Stage, busy_scenario};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use test_kit::{DEADLINE, Progress, wait_for};
 
 /// Stands in no other text of the scenario.
@@ -58,6 +62,11 @@ by = []
 grain = "1h"
 [metrics.everyone.measures]
 n = "count()"
+
+[reports.daily]
+metric = "by_user"
+schedule = "{NEVER}"
+settle = "0s"
 "#
     )
 }
@@ -76,6 +85,13 @@ fn a_person_is_erased_while_events_flow() {
         client.total_as_of(arrived, "everyone", &[]).await?;
         stage.archived().await?;
         stage.deployment.reconcile().await?;
+        let days = [2, 1].map(|ago| rfc3339(stage.now_us - ago * 1_000 * DAY_MS)[..10].to_owned());
+        let run = ["report", "run", "daily", "--date", days[0].as_str(), "--to", days[1].as_str()];
+        stage.deployment.batch(&run)?.success(DEADLINE).await?;
+        ensure!(
+            !files_naming(&stage.deployment.store().join("warehouse"), PERSON)?.is_empty(),
+            "the report names nobody"
+        );
         let later = sent.of(PERSON, EACH);
         let arrived = producer.send_all(&later)?;
         counts(&client, arrived, "by_user", Some(PERSON), 2 * EACH).await?;
@@ -87,7 +103,7 @@ fn a_person_is_erased_while_events_flow() {
         // Copies are records of their own.
         let records = earlier.len() + later.len();
         ensure!(dry["events"] == records && dry["uncounted_since"].is_null(), "{records}: {dry}");
-        for fail_point in ["erase::before_commit", "erase::after_commit"] {
+        for fail_point in ["erase::before_commit", "erase::after_commit", "report::before_commit"] {
             let killed = stage.deployment.launch_batch(&erase, &format!("{fail_point}=return(60000)"))?;
             killed.line(&format!("failpoint {fail_point}"), DEADLINE).await?;
             killed.kill();
@@ -95,6 +111,10 @@ fn a_person_is_erased_while_events_flow() {
         let done = report(&stage, &erase).await?;
         ensure!(done["behind"] == Value::Array(Vec::new()), "{done}");
         ensure!(!done["uncounted_since"].is_null(), "answers may still count the person: {done}");
+        ensure!(
+            done["reports"]["daily"]["revised"] == days.len(),
+            "the days of the report were not written anew: {done}"
+        );
         let out_of_reach = done["out_of_reach"].to_string();
         ensure!(out_of_reach.contains(&stage.topic) && out_of_reach.contains("retention.ms"), "{out_of_reach}");
         outstanding(&stage, &["old_files"]).await?;
@@ -102,7 +122,7 @@ fn a_person_is_erased_while_events_flow() {
         let id = done["id"].as_str().context("no id")?;
         ensure!(status.contains(&format!("erasure {id} of")) && status.contains("in no answer"), "{status}");
         let again = report(&stage, &erase).await?;
-        ensure!(again["events"] == 0, "{again}");
+        ensure!(again["events"] == 0 && again["reports"]["daily"]["revised"] == 0, "{again}");
 
         let arrived = flow.stop()?;
         is_exact(&client, arrived, &sent).await.context("as events have flowed")?;
@@ -117,7 +137,7 @@ fn a_person_is_erased_while_events_flow() {
         let list = listed(&stage).await?;
         let reached = &list["events"][0]["versions"]["v1"];
         ensure!(reached["deleted_at_us"].is_null(), "by the store's clock, no file is old: {list}");
-        let tables = ["archive/events", "views/v1/by_user", "views/v1/everyone"];
+        let tables = ["archive/events", "views/v1/by_user", "views/v1/everyone", "warehouse/daily"];
         tables.iter().try_for_each(|table| stage.deployment.make_late(table, LATER_S))?;
         stage.deployment.reconcile().await?;
         let list = listed(&stage).await?;
@@ -133,8 +153,20 @@ fn a_person_is_erased_while_events_flow() {
         let others = files_naming(&stage.deployment.store(), OTHERS[0])?;
         ensure!(!others.is_empty(), "what others did is still there");
         stage.deployment.start(Layer::Archive).await?;
-        is_exact(&client, arrived, &sent).await.context("after old files were deleted")
+        is_exact(&client, arrived, &sent).await.context("after old files were deleted")?;
+        let Some(observer) = Observer::at_the_end(scenario)? else { return Ok(()) };
+        let seen: Seen<Events> = observer.look_at(&stage.deployment, "by_user").await?;
+        let besides = Besides { erased: records as u64, ..Besides::default() };
+        let others = sent.counts().into_iter().filter(|(user, _)| user != PERSON);
+        let counted = others.map(|(user, n)| (json!([user]).to_string(), Events { n })).collect();
+        seen.holds(&end_offsets(&stage.brokers, &stage.topic)?, besides, &counted).context("a second observer")
     });
+}
+
+/// What the metric counts of a user.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Events {
+    n: usize,
 }
 
 /// Waits until the status lists these erasures: where something of each is left.

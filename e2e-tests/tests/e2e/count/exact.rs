@@ -1,9 +1,10 @@
 //! 200,000 events, some of them copies, late or broken: every answer equals the expected counts for every key, before any
-//! reconcile, while several run, and after. The tables lie in a folder, or on S3.
+//! reconcile, while several run, and after. The tables lie in a folder, or on S3, where another engine reads them in the end.
 
 use anyhow::{Result, ensure};
+use e2e_tests::observer::Besides;
 use e2e_tests::views::Mix;
-use e2e_tests::{Oracle, Stage, busy_scenario};
+use e2e_tests::{Oracle, Stage, Traffic, busy_scenario};
 use test_kit::Process;
 
 const BEFORE_RECONCILES: usize = 100_000;
@@ -13,17 +14,19 @@ const VIDEOS: u32 = 300;
 
 #[test]
 fn exact() {
-    busy_scenario("exact", async |scenario| is_exact_throughout(&Stage::of(scenario).start().await?).await);
+    busy_scenario("exact", async |scenario| is_exact_throughout(&Stage::of(scenario).start().await?).await.map(drop));
 }
 
 #[test]
 fn exact_on_s3() {
     busy_scenario("exact_on_s3", async |scenario| {
-        is_exact_throughout(&Stage::of(scenario).on_s3().start().await?).await
+        let stage = Stage::of(scenario).on_s3().start().await?;
+        let traffic = is_exact_throughout(&stage).await?;
+        stage.second_observer_agrees(scenario, Besides::default(), &traffic.oracle).await
     });
 }
 
-async fn is_exact_throughout(stage: &Stage) -> Result<()> {
+async fn is_exact_throughout(stage: &Stage) -> Result<Traffic> {
     let mut traffic = stage.traffic(VIDEOS, Mix::USUAL)?;
     let arrived = traffic.send(BEFORE_RECONCILES)?;
     let answer = stage.total_as_of(arrived).await?;
@@ -44,7 +47,7 @@ async fn is_exact_throughout(stage: &Stage) -> Result<()> {
     let archive = stage.archive_is_whole()?;
     ensure!(archive.rows as u64 == expected.records, "{} rows of {} records", archive.rows, expected.records);
     ensure!(archive.rejected as u64 == expected.broken, "{} rejected of {}", archive.rejected, expected.broken);
-    Ok(())
+    Ok(traffic)
 }
 
 /// Asks for everything again and again while the reconcile runs, and once more when it has ended.

@@ -2,6 +2,7 @@
 //! and the next pass goes on.
 
 use anyhow::ensure;
+use e2e_tests::observer::Besides;
 use e2e_tests::views::Mix;
 use e2e_tests::{Stage, scenario};
 use test_kit::DEADLINE;
@@ -41,6 +42,7 @@ fn maintenance_killed() {
         let left = stage.deployment.maintain(&["--dry-run"]).await?;
         ensure!(!left.contains("would be merged"), "a pass leaves nothing to merge: {left}");
         stage.reconciled_is(&traffic.oracle).await?;
-        stage.is_exact(&traffic.oracle).await
+        stage.is_exact(&traffic.oracle).await?;
+        stage.second_observer_agrees(scenario, Besides::default(), &traffic.oracle).await
     });
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use e2e_tests::observer::Besides;
 use e2e_tests::oracle::EVER;
 use e2e_tests::views::{Event, METRIC, Mix, Sent, Views};
 use e2e_tests::{Oracle, Stage, scenario};
@@ -52,6 +53,10 @@ fn imported_beside_a_topic() {
         stage.reconciled_is(&traffic.oracle).await.context("copies that were streamed later")?;
 
         imported_and_reconciled(&stage, scenario.dir(), &mut traffic.oracle).await?;
+        let rejected = BROKEN.len() as u64;
+        let imported = (exported.len() + MANY) as u64 + rejected;
+        let besides = Besides { imported, rejected, ..Besides::default() };
+        stage.second_observer_agrees(scenario, besides, &traffic.oracle).await?;
         stage.ran_without_trouble()
     });
 }

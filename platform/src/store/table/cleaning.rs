@@ -30,6 +30,16 @@ impl Table {
         Ok(())
     }
 
+    /// Whether the log holds entries or checkpoints that were written before that moment by the store's clock; microseconds since 1970.
+    ///
+    /// # Errors
+    /// If the log cannot be listed.
+    pub async fn has_log_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
+        let log = self.listed(Some("_delta_log")).await?;
+        let is_of_before = |file: &&ObjectMeta| file.last_modified.timestamp_micros() < at_us;
+        Ok(log.iter().filter(is_of_before).any(|file| LogFile::of(file).is_some()))
+    }
+
     /// Deletes files that no reader can need: they do not belong to this version, no commit took them out within `age`, and
     /// they were last written longer than `age` ago. Files whose paths are `spared` are kept. Returns the number of those deleted.
     ///

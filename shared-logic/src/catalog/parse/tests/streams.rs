@@ -223,6 +223,44 @@ fn a_stream_is_a_source() {
 
 /// Where a map keeps partitions, the field that records are keyed by may be called otherwise, or be gone.
 #[test]
+fn a_field_is_handed_on_under_its_own_name_and_as_it_was() {
+    let catalog = catalog();
+    let hands_on = |name: &str, field: &str| {
+        let stream = &catalog.streams[name];
+        stream.hands_on(&catalog.sources[&stream.from], field)
+    };
+    for (stream, field, is_handed_on) in [
+        ("everything", "user_id", true),
+        ("everything", "output_id", false),
+        ("fraud_alerts", "user_id", true),
+        ("fraud_alerts", "rule", false),
+        ("visits", "user_id", true),
+        // It is a measure.
+        ("visits", "clicks", false),
+        ("revenue_5m", "country", true),
+        ("revenue_5m", "price", false),
+        // The map computes it of another field, or leaves it out.
+        ("clicks_by_country", "path", false),
+        ("clicks_by_country", "user_id", false),
+        ("clicks_by_country", "at", true),
+    ] {
+        assert_eq!(hands_on(stream, field), is_handed_on, "{stream}.{field}");
+    }
+    let maps: Vec<&str> =
+        catalog.streams.values().filter(|stream| stream.is_map()).map(|one| one.name.as_str()).collect();
+    assert_eq!(maps, ["clicks_by_country", "everything"]);
+}
+
+#[test]
+fn an_output_names_the_record_that_caused_it() {
+    use crate::catalog::origin_of;
+    assert_eq!(origin_of("large/v1/abc.2/7/1041/0"), Some(("abc.2", 7, 1_041)));
+    for broken in ["", "large/v1/abc/7/x/0", "abc/7/1041", "7/1/0"] {
+        assert!(origin_of(broken).is_none(), "{broken}");
+    }
+}
+
+#[test]
 fn a_map_knows_what_its_records_are_keyed_by() {
     let key = |fields: &str| {
         let text = format!("{STREAMS}[streams.mapped]\nfrom = \"clicks\"\nfields = {{ {fields} }}\n");

@@ -97,6 +97,11 @@ impl Erasure {
         format!("{:032x}", xxh3_128(format!("{source}\n{condition}{invalid_with}").as_bytes()))
     }
 
+    /// What stands for an erasure of what a stream has made of events: a hash of the id by which these were erased.
+    pub fn id_of_outputs(stream: &str, id: &str) -> String {
+        format!("{:032x}", xxh3_128(format!("{stream}\nmade of\n{id}").as_bytes()))
+    }
+
     /// How many events it has taken out of the archive.
     pub fn events(&self) -> u64 {
         self.parts.iter().map(|part| part.events).sum()
@@ -233,6 +238,8 @@ mod tests {
         assert_ne!(own, id("views", "user_id = 'u-8'"));
         assert_ne!(own, id("orders", "user_id = 'u-7'"));
         assert!(own.len() == 32 && !own.contains("u-7"), "{own}");
+        let of_outputs = |stream: &str| Erasure::id_of_outputs(stream, &own);
+        assert!(of_outputs("a") != of_outputs("b") && of_outputs("a") != own && of_outputs("a").len() == 32);
     }
 
     #[test]
