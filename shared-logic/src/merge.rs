@@ -13,6 +13,7 @@ use crate::time::{TimeRange, bucket_start};
 
 /// Which layers contributed to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
     /// The batch view alone: the value is authoritative. Also where neither layer has anything.
