@@ -25,6 +25,8 @@ pub struct Alert {
     pub shift_us: Option<i64>,
     /// The condition: an expression over the metric's measures and derived values, which are called `before.…` in the earlier window.
     pub when: Expression,
+    /// The condition as the catalog writes it.
+    pub when_text: String,
     /// For how long the condition has to hold before the alert fires; microseconds, judged by the ends of windows.
     pub for_us: i64,
     /// How long it waits for events that come late: microseconds between what answers know and the end of the window.

@@ -72,8 +72,8 @@ fn alert(name: &str, mut table: Section<'_>, known: &Known<'_>) -> Option<Alert>
     let summary = summary.filter(|text| is_short(&table, "summary", *text)).map(|text| text.value.to_owned());
     table.refuse_unknown_keys();
     let metric = watched?.metric.name.clone();
-    let (window_us, when, name) = (window_us?, when?, name.to_owned());
-    Some(Alert { name, metric, keys, window_us, shift_us, when, for_us, lateness_us, labels, summary })
+    let ((when, when_text), name) = (when?, name.to_owned());
+    Some(Alert { name, metric, keys, window_us: window_us?, shift_us, when, when_text, for_us, lateness_us, labels, summary })
 }
 
 fn watched<'a>(name: &str, table: &mut Section<'_>, known: &Known<'a>) -> Option<Watched<'a>> {
@@ -110,7 +110,8 @@ fn against(table: &mut Section<'_>, window_us: Option<i64>, watched: Option<Watc
     let Some(us) = parse_duration_us(text.value).filter(|us| (window_us..=SHIFT_MAX_US).contains(us)) else {
         let what = format!("`against` is \"{}\"", text.value);
         let window = format_duration_us(window_us);
-        let fix = format!("write \"{PREVIOUS}\", or how much earlier, from \"{window}\" to 400d, such as \"1d\" or \"7d\"");
+        let fix =
+            format!("write \"{PREVIOUS}\", or how much earlier, from \"{window}\" to 400d, such as \"1d\" or \"7d\"");
         table.mistakes.report(text.at, what, fix);
         return None;
     };
@@ -120,8 +121,8 @@ fn against(table: &mut Section<'_>, window_us: Option<i64>, watched: Option<Watc
     Some(us)
 }
 
-/// Reads the condition.
-fn when(table: &mut Section<'_>, watched: Option<Watched<'_>>) -> Option<Expression> {
+/// Reads the condition, and how the catalog writes it.
+fn when(table: &mut Section<'_>, watched: Option<Watched<'_>>) -> Option<(Expression, String)> {
     let text = table.required_text("when", "revenue < 0.8 * before.revenue")?;
     let Watched { metric, doubtful, .. } = watched?;
     let read = Expression::parse(text.value, &scope(metric));
@@ -133,13 +134,12 @@ fn when(table: &mut Section<'_>, watched: Option<Watched<'_>>) -> Option<Express
         let what = format!("`when` looks at an earlier window, and {} does not say which", table.title);
         table.mistakes.report(text.at, what, "add against = \"previous\", or how much earlier: against = \"7d\"");
     }
-    Some(when)
+    Some((when, text.value.to_owned()))
 }
 
 /// The measures and derived values of a metric that are numbers, of both windows; and the distributions of the newest.
 fn scope(metric: &Metric) -> Scope {
-    let (numbers, sketches): (Vec<_>, Vec<_>) =
-        metric.measures.iter().partition(|measure| measure.kind.is_number());
+    let (numbers, sketches): (Vec<_>, Vec<_>) = metric.measures.iter().partition(|measure| measure.kind.is_number());
     let numbers = numbers.into_iter().map(|measure| (measure.name.clone(), measure.kind.value_type()));
     let derived = metric.derived.iter().map(|derived| (derived.name.clone(), derived.of.kind()));
     let newest: Vec<(String, FieldType)> = numbers.chain(derived).collect();
@@ -168,8 +168,17 @@ fn keys(table: &mut Section<'_>, watched: Option<Watched<'_>>) -> Vec<KeyPart> {
         match KeyValue::parse(field.kind, text.value) {
             Some(value) => parts[at] = KeyPart::Value(value),
             None => {
-                let what = format!("`{}` of `keys` is \"{}\", and the column is {}", column.value, text.value, field.kind.name());
-                entries.mistakes.report(text.at, what, format!("write a value that is {}, in quotes", field.kind.name()));
+                let what = format!(
+                    "`{}` of `keys` is \"{}\", and the column is {}",
+                    column.value,
+                    text.value,
+                    field.kind.name()
+                );
+                entries.mistakes.report(
+                    text.at,
+                    what,
+                    format!("write a value that is {}, in quotes", field.kind.name()),
+                );
             }
         }
     }
@@ -184,10 +193,15 @@ fn labels(table: &mut Section<'_>, watched: Option<Watched<'_>>) -> BTreeMap<Str
     for label in entries.keys_in_order() {
         name::check(entries.mistakes, label, "label");
         if OWN_LABELS.contains(&label.value) || by.iter().any(|column| column == label.value) {
-            let what = format!("label `{}` is declared, and every alert of this metric may have one of that name", label.value);
+            let what = format!(
+                "label `{}` is declared, and every alert of this metric may have one of that name",
+                label.value
+            );
             entries.mistakes.report(label.at, what, "call it otherwise, such as severity");
         }
-        let Some(text) = entries.text(label.value).filter(|text| is_short(&entries, label.value, *text)) else { continue };
+        let Some(text) = entries.text(label.value).filter(|text| is_short(&entries, label.value, *text)) else {
+            continue;
+        };
         labels.insert(label.value.to_owned(), text.value.to_owned());
     }
     labels
