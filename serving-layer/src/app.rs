@@ -6,9 +6,10 @@ use platform::settings;
 use storage::FollowedVersions;
 use tokio::task::JoinSet;
 
+use crate::access::Gate;
+use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
-use crate::stream_read::Access;
 use crate::topics::TopicClient;
 use crate::versions::{Host, Versions};
 
@@ -18,8 +19,12 @@ pub(crate) struct App {
     /// Where the versions come from.
     pub(crate) followed: FollowedVersions,
     pub(crate) host: Host,
+    /// Answers that are watched.
+    pub(crate) live: Live,
     pub(crate) http: settings::Http,
     pub(crate) requests: Requests,
+    /// Who may ask.
+    pub(crate) gate: Gate,
 }
 
 impl App {
@@ -41,10 +46,5 @@ impl App {
     /// Answers questions about topics.
     pub(crate) fn topics(&self) -> &dyn TopicClient {
         self.host.topics.as_ref()
-    }
-
-    /// What the readers of streams share.
-    pub(crate) fn access(&self) -> &Access {
-        &self.host.access
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! A problem says what to do, and names the parameter if one has to change. Server faults are logged where they occur; a problem
 //! only reports them.
+//!
+//! - `access`: the problems of requests that are not admitted.
+
+mod access;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,10 +15,12 @@ use serde_json::Value;
 
 use crate::batch_view::SegmentError;
 use crate::speed_view::SpeedError;
-use crate::stream_read::{NotRead, WATCHERS_MAX};
+use crate::stream_read::NotRead;
 
-/// After how many seconds a client may try again.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// After how many seconds a client may try again what is not possible now.
+const RETRY_AFTER_SECONDS: u64 = 1;
+/// How a client may send a key. A browser asks its user for the second.
+const CHALLENGES: [&str; 2] = ["Bearer realm=\"braid\"", "Basic realm=\"braid\", charset=\"UTF-8\""];
 
 /// The parameter that names a version of the deployment; every path has it whose answers are of one.
 pub(crate) const VERSION: &str = "version";
@@ -24,7 +30,7 @@ pub(crate) const VERSION: &str = "version";
 pub(crate) struct Problem {
     /// Names the kind of problem.
     #[serde(rename = "type", serialize_with = "as_urn")]
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     title: &'static str,
     #[serde(serialize_with = "as_number")]
     status: StatusCode,
@@ -35,11 +41,14 @@ pub(crate) struct Problem {
     /// Why the answer is not complete, if a complete one was required.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<Value>,
+    /// After how many seconds it may be tried again.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
-        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new() }
+        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new(), retry_after: None }
     }
 
     /// A parameter that is unknown, is repeated, or has a value that cannot be used.
@@ -87,7 +96,9 @@ impl Problem {
     /// The version lives, and this process cannot serve it.
     pub(crate) fn version_not_served(name: &str, why: &str) -> Problem {
         let detail = format!("version {name} cannot be served here: {why}");
-        Problem::of_version(StatusCode::SERVICE_UNAVAILABLE, "version-not-served", "The version is not served", detail)
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let problem = Problem::of_version(status, "version-not-served", "The version is not served", detail);
+        Problem { retry_after: Some(RETRY_AFTER_SECONDS), ..problem }
     }
 
     fn of_version(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
@@ -120,10 +131,20 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "unknown-date", "The day was not written", detail)
     }
 
-    /// As many clients watch streams as may.
-    pub(crate) fn too_many_watchers() -> Problem {
-        let detail = format!("{WATCHERS_MAX} clients watch streams already; try again, or ask another process");
-        Problem::unavailable("too-many-watchers", "Too many clients watch streams", detail)
+    /// As many clients watch as may.
+    pub(crate) fn too_many_watchers(most: usize) -> Problem {
+        let detail =
+            format!("{most} clients watch already (serving.live_clients); try again, or ask another process");
+        Problem::unavailable("too-many-watchers", "Too many clients watch", detail)
+    }
+
+    /// As many questions are watched as may.
+    pub(crate) fn too_many_questions(most: usize) -> Problem {
+        let detail = format!(
+            "{most} different questions are watched already (serving.live_questions); watch one of them, ask without watching, or \
+             ask another process"
+        );
+        Problem::unavailable("too-many-questions", "Too many questions are watched", detail)
     }
 
     /// There is no such path.
@@ -177,7 +198,8 @@ impl Problem {
 
     /// Not possible now; trying again may help.
     fn unavailable(kind: &'static str, title: &'static str, detail: String) -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail);
+        Problem { retry_after: Some(RETRY_AFTER_SECONDS), ..problem }
     }
 }
 
@@ -210,11 +232,25 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("a problem is plain data");
         let mut response = (self.status, body).into_response();
-        let mut set = |name, value| drop(response.headers_mut().insert(name, HeaderValue::from_static(value)));
-        set(header::CONTENT_TYPE, "application/problem+json");
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        let headers = response.headers_mut();
         match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => set(header::ALLOW, "GET, HEAD"),
-            StatusCode::SERVICE_UNAVAILABLE => set(header::RETRY_AFTER, RETRY_AFTER_SECONDS),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                drop(headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")))
+            }
+            StatusCode::UNAUTHORIZED => {
+                for challenge in CHALLENGES {
+                    headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                }
+            }
+            // What is left of the body would be taken for the next request.
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             _ => {}
         }
         response

@@ -1,21 +1,23 @@
-//! The table of all routes, and what applies to every request: a time-out, telemetry, and a problem for any other path.
+//! The table of all routes, and what applies to every request: who may ask, a time-out, telemetry, a name for the log, and a problem for any
+//! other path.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use futures::FutureExt;
-use tracing::error;
+use tracing::{Instrument, debug, error, info_span};
 
+use crate::access;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::request_id::RequestId;
 use crate::routes::metrics::{definitions, series, total};
-use crate::routes::{health, openapi, reconciliations, reports, status, streams, tables, versions};
+use crate::routes::{health, live, openapi, reconciliations, reports, status, streams, tables, versions};
 
 /// All paths. `openapi.json` describes the same ones; a test compares them.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
@@ -42,31 +44,52 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
 
 /// The service that answers all requests.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let router = routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    let watched = |path: &str, route: MethodRouter<Arc<App>>| {
+        let can_be_watched = live::PATHS.contains(&path);
+        if can_be_watched { route.layer(from_fn_with_state(Arc::clone(&app), live::or_answered)) } else { route }
+    };
+    let routes = routes().into_iter();
+    let router = routes.fold(Router::new(), |router, (path, route)| router.route(path, watched(path, route)));
     router
         .method_not_allowed_fallback(|request: Request| async move { Problem::method(request.method().as_str()) })
         .fallback(|request: Request| async move { Problem::no_path(request.uri().path()) })
-        .layer(from_fn_with_state(Arc::clone(&app), bounded_and_counted))
+        // The last one is the first that a request meets.
+        .layer(from_fn_with_state(Arc::clone(&app), bounded))
+        .layer(from_fn_with_state(Arc::clone(&app), access::admitted))
+        .layer(from_fn_with_state(Arc::clone(&app), counted))
         .with_state(app)
 }
 
-/// Ends a request after `http.request_timeout`, turns a panic into a problem, and counts requests.
-async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
+/// Names a request in the log, counts it, and tells browsers what to do with its answer.
+async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (begun, id) = (Instant::now(), RequestId::of(request.headers()));
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or("none", MatchedPath::as_str);
+    // Its path and its query are not logged: they may name people.
+    let span = info_span!("request", id = id.as_str(), method = request.method().as_str(), route);
+    let mut response = async {
+        let response = next.run(request).await;
+        debug!(status = response.status().as_u16(), took_us = begun.elapsed().as_micros(), "answered");
+        response
+    }
+    .instrument(span)
+    .await;
+    access::protect(response.headers_mut());
+    id.tell(response.headers_mut());
+    app.requests.count(route, response.status(), begun.elapsed());
+    response
+}
+
+/// Ends a request after `http.request_timeout`, and turns a panic into a problem.
+async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     let within = app.http.request_timeout.get();
-    let mut response = match tokio::time::timeout(within, answer).await {
+    match tokio::time::timeout(within, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
-            error!(route, "a request panicked");
+            error!("a request panicked");
             Problem::internal().into_response()
         }
         Err(_) => Problem::too_slow(within).into_response(),
-    };
-    // Answers change with every event and must not be cached.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    app.requests.count(route, response.status(), begun.elapsed());
-    response
+    }
 }

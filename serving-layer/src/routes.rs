@@ -7,13 +7,18 @@
 //! - `reports`: what reports have written, and the rows of a day that still runs;
 //! - `status`: how far every layer has come;
 //! - `versions`: all versions of the deployment, and which of them answers;
+//! - `live`: total, series and top for those who watch them;
 //! - `health`: whether the process lives and can answer, and its own counters;
-//! - `openapi`: the description of all routes;
+//! - `openapi`: the description of all routes, and `docs`: the page that shows it;
 //! - `column`: what a query string says of a column of a group key;
+//! - `declared`: a declared field, as lists show it;
 //! - `parameters`: a query string as names and values.
 
 pub(crate) mod column;
+pub(crate) mod declared;
+pub(crate) mod docs;
 pub(crate) mod health;
+pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 mod parameters;
@@ -30,6 +35,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -50,8 +56,9 @@ impl FromRequestParts<Arc<App>> for RequestedVersion {
 }
 
 /// A body that says first which version it is of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OfVersion<T> {
+    /// The version of the deployment that answers.
     version: String,
     #[serde(flatten)]
     body: T,

@@ -1,7 +1,7 @@
 //! Listens, serves and stops in order.
 //!
 //! [`Server::bind`] takes the address, so that a caller can use port 0 and ask for the port. [`Server::run`] serves until a stop is
-//! requested. Then it accepts no more connections, tells clients that watch streams that it ends, lets open requests end within
+//! requested. Then it accepts no more connections, tells clients that watch that it ends, lets open requests end within
 //! `http.shutdown`, and closes.
 //!
 //! - `connection`: one client's connection, with limits on everything.
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use platform::kafka::{KafkaError, Topics};
-use platform::settings::Settings;
+use platform::settings::{GrantedKey, Settings, SettingsError};
 use platform::shutdown::Shutdown;
 use platform::store::StoreError;
 use shared_logic::catalog::Deployment;
@@ -25,8 +25,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::access::Gate;
 use crate::app::App;
 use crate::batch_view::Disk;
+use crate::live::{Clients, Live};
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
 use crate::router::router;
@@ -52,6 +54,19 @@ pub enum ServeError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// Other machines could ask without a key.
+    #[error(
+        "refusing to listen on {address} (http.listen), where other machines may reach it, without an API key: make one with \
+         `braid key new --scope read` and put the line that it prints into the settings, or listen on 127.0.0.1, or set \
+         access.insecure = true if something in front decides who may ask"
+    )]
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The API keys cannot be read.
+    #[error("cannot read the api keys")]
+    Keys(#[from] SettingsError),
     /// `store.url` is not a location.
     #[error("cannot use the store")]
     Store(#[from] StoreError),
@@ -96,19 +111,21 @@ impl Server {
         topics: Arc<dyn TopicClient>,
         logs: Arc<dyn LogClient>,
     ) -> Result<Server, ServeError> {
+        let (gate, wanted) = (Gate::new(granted_keys(settings)?, &settings.access), settings.http.listen);
         let deployed = versions.now();
+        let clients = Arc::new(Clients::new(settings.serving.live_clients));
+        let live = Live::new(Arc::clone(&clients), &settings.serving);
         let host = Host {
             store: settings.store.clone(),
             serving: settings.serving.clone(),
             disk: Arc::new(disk(settings, &deployed.active().deployment)?),
             redis: Arc::new(RedisLink::new(settings.redis.clone())),
-            access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get())),
+            access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get(), clients)),
             topics,
         };
         let (followed, versions) = (versions, host.versions(deployed)?);
         let (http, requests) = (settings.http.clone(), Requests::default());
-        let app = Arc::new(App { versions, followed, host, http, requests });
-        let wanted = settings.http.listen;
+        let app = Arc::new(App { versions, followed, host, live, http, requests, gate });
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -160,7 +177,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        self.app.access().stop();
+        self.app.live.stop();
         let deadline = self.app.http.shutdown.get();
         if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
             warn!(
@@ -174,6 +191,15 @@ impl Server {
         info!("stopped serving");
         Ok(())
     }
+}
+
+/// The API keys that are asked for. [`Server::bind`] asks this, too; a process asks first, before it starts anything.
+///
+/// # Errors
+/// If they cannot be read, or there is none and `http.listen` is where other machines reach it.
+pub fn granted_keys(settings: &Settings) -> Result<Vec<GrantedKey>, ServeError> {
+    let (keys, address) = (settings.access.granted()?, settings.http.listen);
+    if settings.access.may_listen(address, &keys) { Ok(keys) } else { Err(ServeError::Exposed { address }) }
 }
 
 /// Takes a place in `serving.folder`. By default that lies in the deployment's folder of the store, and where the store is not on

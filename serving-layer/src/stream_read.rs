@@ -37,12 +37,13 @@ use shared_logic::complete::{Gap, Why};
 use shared_logic::contracts::archive::Facts;
 use tracing::warn;
 
+use crate::problem::Problem;
 use crate::snapshot::{ArchiveFacts, SnapshotCache, Unreadable};
 use events::SharedTail;
 use log_bounds::LogBounds;
 use newest::Newest;
 
-pub(crate) use access::{Access, WATCHERS_MAX};
+pub(crate) use access::Access;
 pub(crate) use events::{Served, Serves, Watcher};
 pub(crate) use lanes::{LaneReader, Lanes};
 pub(crate) use log_client::KafkaLogs;
@@ -135,16 +136,19 @@ impl StreamReader {
         Err(NotRead::Changed(self.source.topic.clone()))
     }
 
-    /// A client that watches this stream of that version, and whatever `serves` says later; `None` if there are too many.
+    /// A client that watches this stream of that version, and whatever `serves` says later.
+    ///
+    /// # Errors
+    /// If too many clients watch.
     pub(crate) fn watch(
         self: &Arc<Self>,
         version: &str,
         filter: Filter,
         serves: Box<dyn Serves>,
         at: Option<Positions>,
-    ) -> Option<Watcher> {
-        let place = self.access.place()?;
-        Some(Watcher::new(version, (Arc::clone(self), filter), serves, at, place))
+    ) -> Result<Watcher, Problem> {
+        let place = self.access.clients.place()?;
+        Ok(Watcher::new(version, (Arc::clone(self), filter), serves, at, place))
     }
 
     /// The log of its topic, as it was described last.

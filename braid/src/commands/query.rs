@@ -20,6 +20,8 @@ use self::answer::Answer;
 use crate::serving::{Reply, Serving, ServingArgs, indented};
 use crate::terminal::{Screen, print};
 
+pub(super) use self::page::cell;
+
 /// Asks a metric's total or series and prints the answer
 ///
 /// The answer sums over columns that are not named; NAME.missing=true asks for the events without a value in the column NAME.

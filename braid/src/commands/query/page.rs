@@ -165,7 +165,8 @@ fn named(values: &Map<String, Value>) -> String {
     named.join(", ")
 }
 
-fn cell(value: Option<&Value>) -> Cell {
+/// A value of an answer; `-` if there is none.
+pub(in crate::commands) fn cell(value: Option<&Value>) -> Cell {
     Cell::new(&shown(value))
 }
 
