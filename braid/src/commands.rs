@@ -12,6 +12,7 @@
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`version`] creates, replays, compares and replaces versions of the deployment;
+//! - [`key`] makes API keys for the serving layer;
 //! - [`completions`] teaches a shell these commands.
 //!
 //! [`output`] is how they are told to print.
@@ -24,6 +25,7 @@ pub mod erasures;
 pub mod health;
 pub mod imports;
 pub mod init;
+pub mod key;
 pub mod lost;
 pub mod output;
 pub mod produce;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use braid::commands::{
-    audit, catalog, close, completions, erasures, health, imports, init, lost, produce, query, rejected, send, status,
-    streams, up, version, watch,
+    audit, catalog, close, completions, erasures, health, imports, init, key, lost, produce, query, rejected, send,
+    status, streams, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -49,6 +49,8 @@ enum Command {
     Audit(audit::Args),
     Imports(imports::Args),
     Erasures(erasures::Args),
+    #[command(subcommand)]
+    Key(key::Args),
     Completions(completions::Args),
 }
 
@@ -99,6 +101,7 @@ async fn run() -> ExitCode {
         Command::Audit(args) => audit::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
+        Command::Key(args) => key::run(args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match ended {

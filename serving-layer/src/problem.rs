@@ -205,6 +205,15 @@ impl Problem {
 
 impl From<SpeedError> for Problem {
     fn from(error: SpeedError) -> Problem {
+        match error {
+            SpeedError::TooMany { .. } => {
+                return Problem::unavailable("too-many-keys", "There are too many keys", error.to_string());
+            }
+            SpeedError::Overtaken { .. } => {
+                return Problem::unavailable("overtaken", "The speed view changes too fast", error.to_string());
+            }
+            _ => {}
+        }
         let detail = format!("{}; without redis the numbers would be too small", error_text(&error));
         Problem::unavailable("redis-unavailable", "The speed view cannot be read", detail)
     }

@@ -22,6 +22,9 @@ pub struct Serving {
     pub view_memory: Size,
     /// The most memory for counters of the speed view that the process keeps. Default `64MiB`.
     pub slice_memory: Size,
+    /// The most counters of the speed view that are read to find the keys of a metric, as `top` and `keys` do. A counter is one
+    /// combination of values of one set of columns, in 64 buckets of a slice. Default 500,000.
+    pub sweep_max: usize,
     /// How often an answer is asked that clients watch. Default `250ms`.
     pub live_every: Span,
     /// The most different questions whose answers are watched at the same time. Default 64.
@@ -40,6 +43,7 @@ impl Default for Serving {
             folder: None,
             view_memory: Size::from_mib(256),
             slice_memory: Size::from_mib(64),
+            sweep_max: 500_000,
             live_every: Span::from_millis(250),
             live_questions: 64,
             live_clients: 256,
@@ -50,6 +54,7 @@ impl Default for Serving {
 impl Serving {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         not_zero("serving.refresh", self.refresh)?;
+        at_least_one("serving.sweep_max", self.sweep_max as u64)?;
         not_zero("serving.live_every", self.live_every)?;
         at_least_one("serving.live_questions", self.live_questions as u64)?;
         if self.live_clients > LIVE_CLIENTS_MAX {

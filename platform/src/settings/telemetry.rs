@@ -12,8 +12,8 @@ pub struct Telemetry {
     pub log: String,
     /// The form of a log line. Default `text`.
     pub format: LogFormat,
-    /// Where speed and batch processes answer `/metrics` and `/healthz`; by default they do not. The serving layer answers
-    /// them on `http.listen`.
+    /// Where every process answers `/metrics` and `/healthz`; by default they do not. The serving layer answers them on
+    /// `http.listen`, too, but `/metrics` there only as long as it asks for no key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
 }

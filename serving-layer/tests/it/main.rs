@@ -1,6 +1,7 @@
 //! The serving layer on a real Redis and a real store. Views, archives and shards are written as the contracts say; only
 //! Kafka is stood in for.
 
+mod access;
 mod completeness;
 mod http;
 mod looks;

@@ -120,13 +120,22 @@ impl TestServer {
 
     /// Starts the serving layer.
     pub(crate) async fn serve_unready(&mut self) {
+        let server = self.bound().await.expect("bound");
+        let address = server.address();
+        self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
+    }
+
+    /// Why the serving layer does not start.
+    pub(crate) async fn refused(&self) -> ServeError {
+        self.bound().await.err().expect("refused")
+    }
+
+    async fn bound(&self) -> Result<Server, ServeError> {
         let topics: Arc<dyn TopicClient> = self.topics.clone();
         let logs: Arc<dyn LogClient> = self.topics.clone();
         let alone = || FollowedVersions::fixed(DeployedVersions::alone(self.catalog.clone()));
         let versions = self.versions.clone().unwrap_or_else(alone);
-        let server = Server::bind_with(&self.settings, versions, topics, logs).await.expect("bound");
-        let address = server.address();
-        self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
+        Server::bind_with(&self.settings, versions, topics, logs).await
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
