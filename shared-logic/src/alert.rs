@@ -18,7 +18,7 @@ mod state;
 mod tests;
 mod verdict;
 
-pub use change::{AlertChange, change_id};
+pub use change::{AlertChange, Judged, change_id};
 pub use ends::{due_ends, newest_end};
 pub use notification::{Receiver, labels, notification};
 pub use state::{AlertState, Notice, Phase, Rule, StateWord};

@@ -78,10 +78,9 @@ pub fn notification(change: &AlertChange, receiver: &Receiver) -> Option<Json> {
 /// What it says to people, and the id of the change.
 fn annotations(change: &AlertChange) -> BTreeMap<&'static str, String> {
     let values: Vec<String> = change.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-    let mut description = format!("{}: {}", change.when, values.join(", "));
-    if let Some(reason) = &change.reason {
-        description = format!("{description} ({reason})");
-    }
+    let values = (!values.is_empty()).then(|| values.join(", "));
+    let said: Vec<&str> = [&change.when, &values, &change.reason].into_iter().filter_map(Option::as_deref).collect();
+    let description = said.join("; ");
     let summary = change.summary.clone().map(|summary| ("summary", summary));
     [("change_id", change.id.clone()), ("description", description)].into_iter().chain(summary).collect()
 }

@@ -52,7 +52,8 @@ fn state() -> AlertState {
 
 /// The state after the windows that end at these moments were judged.
 fn after(state: AlertState, judged: &[(i64, Verdict)]) -> AlertState {
-    let judge = |state: AlertState, (end, verdict): &(i64, Verdict)| state.judged(RULE, *end, verdict.clone(), Map::new());
+    let judge =
+        |state: AlertState, (end, verdict): &(i64, Verdict)| state.judged(RULE, *end, verdict.clone(), Map::new());
     judged.iter().fold(state, judge)
 }
 
@@ -144,6 +145,34 @@ fn a_condition_on_a_derived_value_of_nothing_fails() {
 }
 
 #[test]
+fn a_change_is_named_once_and_says_what_it_is_about() {
+    let catalog = catalog();
+    let (alert, metric) = (&catalog.alerts["revenue_drop"], &catalog.metrics["revenue"]);
+    let judged =
+        Judged { deployment: "shop", version: "v2", name: "revenue_drop", declared: Some((alert, metric)), at_us: 0 };
+    let pending = AlertState { changes: 4, ..after(state(), &[(60, Verdict::Holds)]) };
+    let mut still = after(pending.clone(), &[(60, Verdict::Holds)]);
+    assert_eq!(AlertChange::between(&pending, &mut still, judged, None), None);
+    assert_eq!(still.changes, 4);
+    let mut firing = after(pending.clone(), &[(120, Verdict::Holds)]);
+    let change = AlertChange::between(&pending, &mut firing, judged, None).expect("a change");
+    assert_eq!((change.id.as_str(), firing.changes), ("shop/revenue_drop/0/5", 5));
+    assert_eq!((change.from, change.to, change.notice), (StateWord::Pending, StateWord::Firing, Some(Notice::Firing)));
+    assert_eq!((Json::Object(change.keys), change.version.as_str()), (json!({"country": "DE"}), "v2"));
+    let mut unknown = firing.not_known("a gap".to_owned());
+    let change = AlertChange::between(&firing, &mut unknown, judged, None).expect("a change");
+    assert_eq!((change.reason.as_deref(), change.notice), (Some("a gap"), None));
+    let mut ended = unknown.ended();
+    let gone = Judged { declared: None, ..judged };
+    let change = AlertChange::between(&unknown, &mut ended, gone, Some("not declared any more")).expect("a change");
+    assert_eq!(
+        (change.notice, change.when, change.id.as_str()),
+        (Some(Notice::Resolved), None, "shop/revenue_drop/0/7")
+    );
+    assert_eq!(change.reason.as_deref(), Some("not declared any more"));
+}
+
+#[test]
 fn a_notification_is_what_alertmanager_sends() {
     let catalog = catalog();
     let (alert, metric) = (&catalog.alerts["revenue_drop"], &catalog.metrics["revenue"]);
@@ -151,7 +180,6 @@ fn a_notification_is_what_alertmanager_sends() {
         id: change_id("shop", "revenue_drop", 7, 2),
         alert: "revenue_drop".to_owned(),
         version: "v1".to_owned(),
-        metric: "revenue".to_owned(),
         keys: Map::new(),
         from: StateWord::Pending,
         to: StateWord::Firing,
@@ -163,17 +191,28 @@ fn a_notification_is_what_alertmanager_sends() {
         judged_at: "2026-04-24T09:31:12Z".to_owned(),
         labels: labels("shop", alert, metric),
         summary: Some("revenue has dropped".to_owned()),
-        when: "revenue < 1".to_owned(),
+        when: Some("revenue < 1".to_owned()),
     };
     let receiver = Receiver { deployment: "shop".to_owned(), external_url: "http://braid:8080/".to_owned() };
     let body = notification(&change, &receiver).expect("receivers are told");
     let names: Vec<&String> = body.as_object().expect("an object").keys().collect();
     let expected = [
-        "version", "groupKey", "truncatedAlerts", "status", "receiver", "groupLabels", "commonLabels",
-        "commonAnnotations", "externalURL", "alerts",
+        "version",
+        "groupKey",
+        "truncatedAlerts",
+        "status",
+        "receiver",
+        "groupLabels",
+        "commonLabels",
+        "commonAnnotations",
+        "externalURL",
+        "alerts",
     ];
     assert_eq!(names, expected);
-    assert_eq!((&body["version"], &body["status"], &body["truncatedAlerts"]), (&json!("4"), &json!("firing"), &json!(0)));
+    assert_eq!(
+        (&body["version"], &body["status"], &body["truncatedAlerts"]),
+        (&json!("4"), &json!("firing"), &json!(0))
+    );
     assert_eq!(body["groupKey"], "{}:{alertname=\"revenue_drop\"}");
     let told = &body["alerts"][0];
     assert_eq!(
@@ -181,12 +220,15 @@ fn a_notification_is_what_alertmanager_sends() {
         json!({"alertname": "revenue_drop", "country": "DE", "deployment": "shop", "metric": "revenue", "severity": "page"})
     );
     assert_eq!(told["annotations"]["change_id"], "shop/revenue_drop/7/2");
-    assert_eq!(told["annotations"]["description"], "revenue < 1: revenue = 79.0");
+    assert_eq!(told["annotations"]["description"], "revenue < 1; revenue = 79.0");
     assert_eq!((&told["startsAt"], &told["endsAt"]), (&json!("2026-04-24T09:30:00Z"), &json!("0001-01-01T00:00:00Z")));
     assert_eq!(told["generatorURL"], "http://braid:8080/v1/alerts");
     change.notice = Some(Notice::Resolved);
     let resolved = notification(&change, &receiver).expect("receivers are told");
-    assert_eq!((&resolved["status"], &resolved["alerts"][0]["endsAt"]), (&json!("resolved"), &json!("2026-04-24T09:31:00Z")));
+    assert_eq!(
+        (&resolved["status"], &resolved["alerts"][0]["endsAt"]),
+        (&json!("resolved"), &json!("2026-04-24T09:31:00Z"))
+    );
     assert_eq!(resolved["alerts"][0]["fingerprint"], told["fingerprint"], "it is the same alert");
     change.notice = None;
     assert_eq!(notification(&change, &receiver), None);
