@@ -7,9 +7,11 @@ use storage::FollowedVersions;
 use tokio::task::JoinSet;
 
 use crate::access::Gate;
+use crate::alert::Standings;
 use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
+use crate::routes::status;
 use crate::topics::TopicClient;
 use crate::versions::{Host, Versions};
 
@@ -23,6 +25,8 @@ pub(crate) struct App {
     pub(crate) live: Live,
     pub(crate) http: settings::Http,
     pub(crate) requests: Requests,
+    /// What is known of alerts.
+    pub(crate) alerts: Standings,
     /// Who may ask.
     pub(crate) gate: Gate,
 }
@@ -35,6 +39,8 @@ impl App {
         tasks.spawn(async move { redis.connect().await });
         let app = Arc::clone(self);
         tasks.spawn(async move { app.host.follow(&app.versions, app.followed.watch()).await });
+        let app = Arc::clone(self);
+        tasks.spawn(async move { status::follow(&app).await });
         tasks
     }
 

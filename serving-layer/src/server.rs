@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::access::Gate;
+use crate::alert::{self, AlertLog, KafkaAlerts, Standings};
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::live::{Clients, Live};
@@ -42,6 +43,9 @@ const DEFAULT_FOLDER: &str = "braid-serving";
 const MAX_CONNECTIONS: usize = 1_024;
 /// The wait after the operating system failed to accept a connection, mostly because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// How long the process may take to say that it judges alerts no more.
+const JUDGING_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the serving layer cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,8 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    /// Where alerts are written; `None`: they are not judged.
+    alert_log: Option<Arc<dyn AlertLog>>,
 }
 
 impl Server {
@@ -98,10 +104,20 @@ impl Server {
     pub async fn bind(settings: &Settings, versions: FollowedVersions) -> Result<Server, ServeError> {
         let topics = Topics::new(&settings.kafka)?;
         let logs = KafkaLogs::new(topics.clone(), &settings.kafka);
-        Server::bind_with(settings, versions, Arc::new(topics), Arc::new(logs)).await
+        let deployment = versions.now().active().deployment.name.clone();
+        let alerts = KafkaAlerts::new(topics.clone(), &settings.kafka, &settings.alerts, &deployment);
+        let server = Server::bind_with(settings, versions, Arc::new(topics), Arc::new(logs)).await?;
+        Ok(server.with_alerts(Arc::new(alerts)))
     }
 
-    /// As [`Server::bind`], with other clients that answer questions about topics and read them.
+    /// Judges alerts, too, and writes there what is known of them.
+    #[must_use]
+    pub fn with_alerts(self, log: Arc<dyn AlertLog>) -> Server {
+        Server { alert_log: Some(log), ..self }
+    }
+
+    /// As [`Server::bind`], with other clients that answer questions about topics and read them. It judges no alerts, unless
+    /// [`Server::with_alerts`] follows.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -125,11 +141,12 @@ impl Server {
         };
         let (followed, versions) = (versions, host.versions(deployed)?);
         let (http, requests) = (settings.http.clone(), Requests::default());
-        let app = Arc::new(App { versions, followed, host, live, http, requests, gate });
+        let alerts = Standings::new(settings.alerts.clone());
+        let app = Arc::new(App { versions, followed, host, live, http, requests, alerts, gate });
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Server { app, listener, address })
+        Ok(Server { app, listener, address, alert_log: None })
     }
 
     /// The address on which it listens. Connections are accepted from now on, and answered once it runs.
@@ -144,6 +161,9 @@ impl Server {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServeError> {
         info!(address = %self.address, "serving");
         let background = self.app.spawn_background();
+        let judging = self.alert_log.map(|log| {
+            tokio::spawn(alert::run(Arc::clone(&self.app), log, shutdown.clone()))
+        });
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -187,6 +207,12 @@ impl Server {
             );
         }
         connections.shutdown().await;
+        if let Some(mut judging) = judging
+            && tokio::time::timeout(JUDGING_ENDS_WITHIN, &mut judging).await.is_err()
+        {
+            // Another process takes over once this one has been silent for a while.
+            judging.abort();
+        }
         drop(background);
         info!("stopped serving");
         Ok(())

@@ -79,7 +79,9 @@ impl AlertStates {
         if let Some(name) = key.strip_prefix(STATE) {
             match payload {
                 None => drop(self.alerts.remove(name)),
-                Some(bytes) => self.alerts.extend(serde_json::from_slice(bytes).ok().map(|state| (name.to_owned(), state))),
+                Some(bytes) => {
+                    self.alerts.extend(serde_json::from_slice(bytes).ok().map(|state| (name.to_owned(), state)))
+                }
             }
         } else if let Some(number) = key.strip_prefix(UNDELIVERED).and_then(|number| number.parse().ok()) {
             self.notified = self.notified.max(number);

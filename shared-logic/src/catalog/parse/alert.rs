@@ -73,7 +73,19 @@ fn alert(name: &str, mut table: Section<'_>, known: &Known<'_>) -> Option<Alert>
     table.refuse_unknown_keys();
     let metric = watched?.metric.name.clone();
     let ((when, when_text), name) = (when?, name.to_owned());
-    Some(Alert { name, metric, keys, window_us: window_us?, shift_us, when, when_text, for_us, lateness_us, labels, summary })
+    Some(Alert {
+        name,
+        metric,
+        keys,
+        window_us: window_us?,
+        shift_us,
+        when,
+        when_text,
+        for_us,
+        lateness_us,
+        labels,
+        summary,
+    })
 }
 
 fn watched<'a>(name: &str, table: &mut Section<'_>, known: &Known<'a>) -> Option<Watched<'a>> {

@@ -85,7 +85,13 @@ fn every_mistake_of_an_alert_has_its_line_and_a_fix() {
     refused("revenue < 0.8", "revenu < 0.8", 23, "unknown measure `revenu`", "did you mean `revenue`?");
     refused("before.orders", "before.ordres", 23, "unknown measure `before.ordres`", "did you mean `before.orders`?");
     refused("before.orders", "prices", 23, "`prices` is a distribution", "ask it for a quantile");
-    refused("revenue < 0.8 * before.revenue AND before.orders > 10", "revenue - before.revenue", 23, "not a condition", "comparison");
+    refused(
+        "revenue < 0.8 * before.revenue AND before.orders > 10",
+        "revenue - before.revenue",
+        23,
+        "not a condition",
+        "comparison",
+    );
     refused("for = \"1m\"", "for = 60", 24, "`for` is an integer", "write for");
     refused("country = \"DE\"", "land = \"DE\"", 26, "does not group", "columns of `by` are country, shop");
     refused("country = \"DE\"", "shop = \"DE\"", 26, "the column is int", "a value that is int");
