@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use reqwest::Url;
 
 use self::answer::Answer;
+pub(super) use self::page::shown;
 use crate::serving::{Reply, Serving, ServingArgs, indented};
 use crate::terminal::{Screen, print};
 

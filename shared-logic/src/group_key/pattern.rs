@@ -81,6 +81,11 @@ impl KeyPattern {
         &self.beginning
     }
 
+    /// Whether a key's text lies behind those of all keys that are meant.
+    pub fn is_behind(&self, key: &str) -> bool {
+        key > self.beginning.as_str() && !key.starts_with(&self.beginning)
+    }
+
     /// Whether a key is meant, by its canonical text.
     pub fn matches(&self, key: &str) -> bool {
         if !key.starts_with(&self.beginning) {
@@ -175,14 +180,19 @@ mod tests {
         let quoted = ColumnPattern::beginning(FieldType::String, "a\"b");
         let pattern = KeyPattern::new(&[ColumnPattern::Is(KeyPart::All), quoted]);
         assert_eq!(pattern.text_begins(), "[null,\"a\\\"b");
+        let behind =
+            [text("a\"a"), text("a\"bc"), text("a\"c")].map(|part| pattern.is_behind(&key(&[KeyPart::All, part])));
+        assert_eq!(behind, [false, false, true]);
         assert!(pattern.matches(&key(&[KeyPart::All, text("a\"bc")])));
         assert!(pattern.matches(&key(&[KeyPart::All, text("a\"b")])));
         assert!(!pattern.matches(&key(&[KeyPart::All, text("a")])));
         assert!(!pattern.matches(&key(&[text("x"), text("a\"b")])));
-        let number = KeyPattern::new(&[ColumnPattern::beginning(FieldType::Int, "12"), ColumnPattern::Is(KeyPart::All)]);
+        let number =
+            KeyPattern::new(&[ColumnPattern::beginning(FieldType::Int, "12"), ColumnPattern::Is(KeyPart::All)]);
         let int = |number| key(&[KeyPart::Value(KeyValue::Int(number)), KeyPart::All]);
         assert_eq!([12, 123, -12, 1, 2].map(|n| number.matches(&int(n))), [true, true, false, false, false]);
-        let anything = KeyPattern::new(&[ColumnPattern::beginning(FieldType::Int, ""), ColumnPattern::Is(KeyPart::All)]);
+        let anything =
+            KeyPattern::new(&[ColumnPattern::beginning(FieldType::Int, ""), ColumnPattern::Is(KeyPart::All)]);
         assert!(anything.matches(&int(5)) && !anything.matches("[]"));
     }
 
