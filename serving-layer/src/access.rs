@@ -30,9 +30,9 @@ use platform::settings::{self, GrantedKey};
 use crate::app::App;
 use crate::problem::Problem;
 use bucket::Bucket;
-use required::Required;
 
 pub(crate) use headers::protect;
+pub(crate) use required::{Required, of as required_of};
 
 /// What admits requests.
 pub(crate) struct Gate {
@@ -55,6 +55,11 @@ impl Gate {
             key,
         };
         Gate { holders: keys.into_iter().map(holder).collect() }
+    }
+
+    /// Whether requests have to send a key.
+    pub(crate) fn asks_for_keys(&self) -> bool {
+        !self.holders.is_empty()
     }
 
     /// Admits a request to a path of the route table, or to `None` of them.

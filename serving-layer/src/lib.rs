@@ -11,7 +11,7 @@
 //! 7. `stream_read` reads what streams have written, and what they write from now on; `table_read` reads the rows of tables;
 //!    `report_read` reads what reports have written.
 //!
-//! Around them: `alert` judges conditions on metrics, `live` asks again and again what clients watch, `problem` is what a request gets instead of an answer,
+//! Around them: `openapi` is the description of all routes, `alert` judges conditions on metrics, `live` asks again and again what clients watch, `problem` is what a request gets instead of an answer,
 //! `gap_text` is what may be missing in one, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
 //! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `table_notes` says how far
@@ -31,6 +31,7 @@ pub mod command;
 mod gap_text;
 mod last_read;
 mod live;
+mod openapi;
 mod problem;
 mod reconciliations;
 mod redis_link;

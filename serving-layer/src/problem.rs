@@ -12,8 +12,10 @@ use axum::response::{IntoResponse, Response};
 use platform::telemetry::error_text;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::batch_view::SegmentError;
+use crate::gap_text::GapText;
 use crate::speed_view::SpeedError;
 use crate::stream_read::NotRead;
 
@@ -22,33 +24,43 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 /// How a client may send a key. A browser asks its user for the second.
 const CHALLENGES: [&str; 2] = ["Bearer realm=\"braid\"", "Basic realm=\"braid\", charset=\"UTF-8\""];
 
+/// The path of several queries at once, which are in the body of the request.
+pub(crate) const SEVERAL: &str = "/v1/query";
+
 /// The parameter that names a version of the deployment; every path has it whose answers are of one.
 pub(crate) const VERSION: &str = "version";
 
 /// The body of the response, and its status.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// Names the kind of problem.
+    /// Names the kind of problem, as `urn:braid:problem:bad-parameter`.
     #[serde(rename = "type", serialize_with = "as_urn")]
     pub(crate) kind: &'static str,
     title: &'static str,
     #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
+    /// What is wrong, and what to do.
     pub(crate) detail: String,
     /// The parameter that has to change.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) parameter: Option<String>,
     /// Why the answer is not complete, if a complete one was required.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<GapText>)]
     gaps: Vec<Value>,
     /// After how many seconds it may be tried again.
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// The methods that are possible instead.
+    #[serde(skip)]
+    allow: Option<&'static str>,
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
-        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new(), retry_after: None }
+        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new(), retry_after: None, allow: None }
     }
 
     /// A parameter that is unknown, is repeated, or has a value that cannot be used.
@@ -154,9 +166,26 @@ impl Problem {
     }
 
     /// The path exists, but not with this method.
-    pub(crate) fn method(method: &str) -> Problem {
-        let detail = format!("{method} is not possible here; every path answers GET and HEAD only");
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+    pub(crate) fn method(method: &str, path: &str) -> Problem {
+        let allowed = allowed(path);
+        let detail = format!("{method} is not possible here; {path} answers {allowed} only");
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
+        Problem { allow: Some(allowed), ..problem }
+    }
+
+    /// The body of a request is not what it has to be.
+    pub(crate) fn body(why: &str) -> Problem {
+        let detail = format!("the body cannot be read: {why}; /docs shows one that can");
+        Problem::new(StatusCode::BAD_REQUEST, "bad-body", "The body cannot be used", detail)
+    }
+
+    /// The same of one of several queries.
+    pub(crate) fn of_query(self, at: usize) -> Problem {
+        let parameter = match &self.parameter {
+            Some(name) => format!("queries[{at}].{name}"),
+            None => format!("queries[{at}]"),
+        };
+        Problem { detail: format!("queries[{at}]: {}", self.detail), parameter: Some(parameter), ..self }
     }
 
     /// No snapshot was taken yet.
@@ -246,11 +275,11 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        if let Some(allow) = self.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
         let headers = response.headers_mut();
         match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                drop(headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")))
-            }
             StatusCode::UNAUTHORIZED => {
                 for challenge in CHALLENGES {
                     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -264,6 +293,11 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// The methods that a path answers. All others only read what their query string says.
+fn allowed(path: &str) -> &'static str {
+    if path == SEVERAL { "POST" } else { "GET, HEAD" }
 }
 
 fn as_urn<S: serde::Serializer>(kind: &str, serializer: S) -> Result<S::Ok, S::Error> {

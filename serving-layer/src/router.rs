@@ -8,24 +8,33 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use futures::FutureExt;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tracing::{Instrument, debug, error, info_span};
 
 use crate::access;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, SEVERAL};
 use crate::request_id::RequestId;
-use crate::routes::metrics::{definitions, series, total};
-use crate::routes::{health, live, openapi, reconciliations, reports, status, streams, tables, versions};
+use crate::routes::metrics::{definitions, keys, series, several, top, total};
+use crate::routes::{alerts, docs, health, live, openapi, reconciliations, reports, status, streams, tables, versions};
 
-/// All paths. `openapi.json` describes the same ones; a test compares them.
+/// Answers of so many bytes are sent as they are: they go in one packet.
+const COMPRESSED_ABOVE: u16 = 1_024;
+
+/// All paths. The annotations of their handlers describe the same ones; a test compares them.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     vec![
         ("/v1/metrics", get(definitions::all)),
         ("/v1/metrics/{metric}", get(definitions::one)),
         ("/v1/metrics/{metric}/total", get(total::total)),
         ("/v1/metrics/{metric}/series", get(series::series)),
+        ("/v1/metrics/{metric}/top", get(top::top)),
+        ("/v1/metrics/{metric}/keys", get(keys::keys)),
+        (SEVERAL, post(several::several)),
         ("/v1/streams", get(streams::list::all)),
         ("/v1/streams/{stream}", get(streams::read::read)),
         ("/v1/tables", get(tables::list::all)),
@@ -33,12 +42,15 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/reports", get(reports::list::all)),
         ("/v1/reports/{report}", get(reports::row::row)),
         ("/v1/reconciliations", get(reconciliations::newest)),
+        ("/v1/alerts", get(alerts::all)),
         ("/v1/status", get(status::status)),
         ("/v1/versions", get(versions::all)),
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
         ("/metrics", get(health::telemetry)),
         ("/openapi.json", get(openapi::document)),
+        ("/docs", get(docs::index)),
+        ("/docs/{file}", get(docs::file)),
     ]
 }
 
@@ -51,13 +63,22 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let routes = routes().into_iter();
     let router = routes.fold(Router::new(), |router, (path, route)| router.route(path, watched(path, route)));
     router
-        .method_not_allowed_fallback(|request: Request| async move { Problem::method(request.method().as_str()) })
+        .method_not_allowed_fallback(|request: Request| async move {
+            Problem::method(request.method().as_str(), request.uri().path())
+        })
         .fallback(|request: Request| async move { Problem::no_path(request.uri().path()) })
         // The last one is the first that a request meets.
         .layer(from_fn_with_state(Arc::clone(&app), bounded))
         .layer(from_fn_with_state(Arc::clone(&app), access::admitted))
         .layer(from_fn_with_state(Arc::clone(&app), counted))
+        .layer(compression())
         .with_state(app)
+}
+
+/// Answers are compressed for those who say that they read gzip: not short ones, and not events, each of which is sent at once.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let predicate = SizeAbove::new(COMPRESSED_ABOVE).and(NotForContentType::SSE);
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate)
 }
 
 /// Names a request in the log, counts it, and tells browsers what to do with its answer.

@@ -6,6 +6,7 @@
 //! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
 //! - `reports`: what reports have written, and the rows of a day that still runs;
 //! - `status`: how far every layer has come;
+//! - `alerts`: the alerts, and what is known of each;
 //! - `versions`: all versions of the deployment, and which of them answers;
 //! - `live`: total, series and top for those who watch them;
 //! - `health`: whether the process lives and can answer, and its own counters;
@@ -14,6 +15,7 @@
 //! - `declared`: a declared field, as lists show it;
 //! - `parameters`: a query string as names and values.
 
+pub(crate) mod alerts;
 pub(crate) mod column;
 pub(crate) mod declared;
 pub(crate) mod docs;
@@ -38,7 +40,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, VERSION};
 use crate::versions::Version;
 use parameters::Parameters;
 
@@ -49,7 +51,9 @@ impl FromRequestParts<Arc<App>> for RequestedVersion {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<RequestedVersion, Problem> {
-        let parameters = Parameters::read(parts.uri.query())?;
+        // Which parameters may be repeated is for the handlers to say.
+        let parameters = Parameters::read_repeated(parts.uri.query())?;
+        parameters.repeat_only(|name| name != VERSION)?;
         let hosted = app.versions.hosted();
         hosted.requested(parameters.version()).map(|version| RequestedVersion(Arc::clone(version)))
     }

@@ -11,7 +11,7 @@ const ADMIN: [&str; 1] = ["/v1/rejected"];
 
 /// What a path asks for, if there are keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Required {
+pub(crate) enum Required {
     /// Nothing.
     Nothing,
     /// A key with this scope or a greater one.
@@ -21,7 +21,7 @@ pub(super) enum Required {
 }
 
 /// What a path of the route table asks for, or what is asked of a request to none of them. A path that is named nowhere here asks for a key.
-pub(super) fn of(route: Option<&str>) -> Required {
+pub(crate) fn of(route: Option<&str>) -> Required {
     match route {
         Some(route) if OPEN.contains(&route) => Required::Nothing,
         Some(TELEMETRY) => Required::AnotherAddress,
