@@ -47,7 +47,7 @@ fn catalog() -> Catalog {
 }
 
 fn state() -> AlertState {
-    AlertState::new(DefinitionHash::of_text("a"), BTreeMap::new(), 0)
+    AlertState::new(DefinitionHash::of_none(), BTreeMap::new(), 0)
 }
 
 /// The state after the windows that end at these moments were judged.

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let state = AlertState::new(DefinitionHash::of_text("a"), BTreeMap::new(), 7);
+        let state = AlertState::new(DefinitionHash::of_none(), BTreeMap::new(), 7);
         let judge = Judge { process: "p".to_owned(), beat: 3, resigned: false };
         let owed = |number| Undelivered { id: format!("d/a/7/{number}"), number, body: json!({"version": "4"}) };
         let mut records = vec![
