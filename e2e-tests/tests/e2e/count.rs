@@ -1,5 +1,6 @@
-//! Answers over many events, without a fault.
+//! Answers over many events, without a fault; and `alerts` on them, with some.
 
+mod alerts;
 mod drift;
 mod engagement_report;
 mod erased_person;
