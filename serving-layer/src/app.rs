@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use platform::settings;
+use platform::settings::{self, Span};
+use serde_json::Value;
+use shared_logic::catalog::Catalog;
 use storage::FollowedVersions;
 use tokio::task::JoinSet;
 
@@ -14,6 +16,9 @@ use crate::requests::Requests;
 use crate::routes::status;
 use crate::topics::TopicClient;
 use crate::versions::{Host, Versions};
+
+/// Makes the OpenAPI document.
+pub(crate) type Describe = fn(&Catalog, bool, i64) -> Value;
 
 /// Shared by all requests.
 pub(crate) struct App {
@@ -29,6 +34,10 @@ pub(crate) struct App {
     pub(crate) alerts: Standings,
     /// Who may ask.
     pub(crate) gate: Gate,
+    /// Describes all paths, for a catalog, with keys or without, as of a moment. It knows all handlers, and one of them calls it.
+    pub(crate) describe: Describe,
+    /// How often the status is told as gauges.
+    pub(crate) gauges_every: Span,
 }
 
 impl App {

@@ -18,6 +18,7 @@ use platform::kafka::{KafkaError, Topics};
 use platform::settings::{GrantedKey, Settings, SettingsError};
 use platform::shutdown::Shutdown;
 use platform::store::StoreError;
+use platform::telemetry;
 use shared_logic::catalog::Deployment;
 use storage::{FollowedVersions, Storage};
 use tokio::net::TcpListener;
@@ -29,6 +30,7 @@ use crate::access::Gate;
 use crate::alert::{self, AlertLog, KafkaAlerts, Standings};
 use crate::app::App;
 use crate::batch_view::Disk;
+use crate::document::document;
 use crate::live::{Clients, Live};
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
@@ -142,7 +144,10 @@ impl Server {
         let (followed, versions) = (versions, host.versions(deployed)?);
         let (http, requests) = (settings.http.clone(), Requests::default());
         let alerts = Standings::new(settings.alerts.clone());
-        let app = Arc::new(App { versions, followed, host, live, http, requests, alerts, gate });
+        let gauges_every = settings.telemetry.gauges_every;
+        let describe = document;
+        let app =
+            Arc::new(App { versions, followed, host, live, http, requests, alerts, gate, describe, gauges_every });
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -160,10 +165,9 @@ impl Server {
     /// None today: what fails while serving is a problem of the request.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServeError> {
         info!(address = %self.address, "serving");
+        telemetry::begin(&["braid_serving_incomplete_answers_total"]);
         let background = self.app.spawn_background();
-        let judging = self.alert_log.map(|log| {
-            tokio::spawn(alert::run(Arc::clone(&self.app), log, shutdown.clone()))
-        });
+        let judging = self.alert_log.map(|log| tokio::spawn(alert::run(Arc::clone(&self.app), log, shutdown.clone())));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use shared_logic::catalog::Metric;
 use shared_logic::group_key::GroupKey;
 use shared_logic::time::format_rfc3339;
+use utoipa::ToSchema;
 
 use super::all_keys::{AskedKeys, GatheredKeys, MergedKeys, gather_keys};
 use super::csv::Csv;
@@ -32,22 +33,31 @@ pub(crate) struct Listed {
 }
 
 /// The body of the answer.
-#[derive(Debug, Serialize)]
-struct Body<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Keys)]
+pub(crate) struct Body<'a> {
     version: &'a str,
     metric: &'a str,
+    /// The column whose values these are.
     by: &'a str,
+    #[schema(required = true)]
     prefix: Option<&'a str>,
     limit: usize,
+    /// The columns that the request gave.
+    #[schema(value_type = crate::openapi::Key)]
     key: Given<'a>,
+    #[schema(required = true, format = DateTime)]
     from: Option<String>,
+    #[schema(required = true, format = DateTime)]
     to: Option<String>,
     grain: String,
     complete: bool,
     gaps: Vec<GapText>,
     authoritative: bool,
+    #[schema(required = true, format = DateTime)]
     as_of: Option<String>,
     /// Null stands for the events without a value, and comes last.
+    #[schema(value_type = Vec<Value>)]
     keys: Vec<Json>,
     /// Whether there are keys behind these.
     more: bool,

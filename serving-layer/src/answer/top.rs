@@ -12,6 +12,7 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::measure::Value;
 use shared_logic::merge::Layer;
 use shared_logic::time::format_rfc3339;
+use utoipa::ToSchema;
 
 use super::all_keys::{AskedKeys, GatheredKeys, MergedKey, MergedKeys, gather_keys};
 use super::csv::Csv;
@@ -45,20 +46,28 @@ pub(crate) enum RankedBy {
 }
 
 /// The body of the answer.
-#[derive(Debug, Serialize)]
-struct Body<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Top)]
+pub(crate) struct Body<'a> {
     version: &'a str,
     metric: &'a str,
+    /// The columns whose values are listed.
     by: &'a [String],
+    /// The value by which keys are ranked.
     measure: &'a str,
     limit: usize,
+    /// The columns that the request gave.
+    #[schema(value_type = crate::openapi::Key)]
     key: Given<'a>,
+    #[schema(required = true, format = DateTime)]
     from: Option<String>,
+    #[schema(required = true, format = DateTime)]
     to: Option<String>,
     grain: String,
     complete: bool,
     gaps: Vec<GapText>,
     authoritative: bool,
+    #[schema(required = true, format = DateTime)]
     as_of: Option<String>,
     provenance: Provenance,
     /// How many keys there are.
@@ -67,27 +76,36 @@ struct Body<'a> {
 }
 
 /// What both views are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TopProvenance)]
 struct Provenance {
     batch: BatchPart,
     speed: SpeedPart,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TopBatchPart)]
 struct BatchPart {
+    #[schema(required = true)]
     version: Option<u64>,
+    #[schema(required = true, format = DateTime)]
     committed_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TopSpeedPart)]
 struct SpeedPart {
+    #[schema(required = true)]
     lag_ms: Option<i64>,
 }
 
 /// One of the largest keys.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TopRow)]
 struct Row<'a> {
+    #[schema(value_type = crate::openapi::Key)]
     key: Map<String, Json>,
+    #[schema(value_type = crate::openapi::Values)]
     values: Named<'a>,
     layer: Layer,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -124,7 +142,8 @@ pub(crate) async fn top(
     let mut gathered = gather_keys(version, metric, &top.asked, http.request_timeout.get() / 2).await?;
     let is_batch_alone = !gathered.has_speed();
     let (limit, counted, ranked_by) = (top.limit, metric.clone(), top.ranked_by.clone());
-    let largest = gathered.work(move |keys| Largest::of(keys, limit, |values| ranked_by.rank(&counted, values))).await?;
+    let largest =
+        gathered.work(move |keys| Largest::of(keys, limit, |values| ranked_by.rank(&counted, values))).await?;
     let found = largest.found;
     let rows: Vec<MergedKey> = largest.into_sorted();
     let rows = rows.iter().map(|merged| row(metric, top, merged)).collect();
@@ -226,11 +245,7 @@ impl RankedBy {
 }
 
 impl Largest {
-    fn of(
-        mut keys: MergedKeys,
-        limit: usize,
-        rank: impl Fn(&[Value]) -> Value,
-    ) -> Result<Largest, SegmentError> {
+    fn of(mut keys: MergedKeys, limit: usize, rank: impl Fn(&[Value]) -> Value) -> Result<Largest, SegmentError> {
         let mut largest = Largest { limit, found: 0, heap: BinaryHeap::with_capacity(limit + 1) };
         while let Some(merged) = keys.next()? {
             let rank = rank(&merged.values);
@@ -300,7 +315,10 @@ mod tests {
     use super::*;
 
     fn merged(key: &str, value: Value) -> Ranked {
-        Ranked { rank: value.clone(), merged: MergedKey { key: key.to_owned(), values: vec![value], layer: Layer::Batch } }
+        Ranked {
+            rank: value.clone(),
+            merged: MergedKey { key: key.to_owned(), values: vec![value], layer: Layer::Batch },
+        }
     }
 
     fn keys(largest: Largest) -> Vec<String> {

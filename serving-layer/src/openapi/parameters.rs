@@ -1,5 +1,5 @@
-//! Parameters that several paths share. Those of a catalog's columns and fields stand as one parameter here, for which `concrete` puts the
-//! catalog's own in.
+//! Parameters that several paths share. Those of a catalog's columns and fields stand as one parameter here, for which `document`
+//! puts the catalog's own in.
 
 use serde_json::{Value, json};
 use utoipa::IntoParams;
@@ -8,15 +8,15 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 /// Stands for the columns of a metric's group key, each once.
-pub(super) const COLUMNS: &str = "columns";
+pub(crate) const COLUMNS: &str = "columns";
 /// Stands for the same, each as often as it has to be.
-pub(super) const SEVERAL_COLUMNS: &str = "several columns";
+pub(crate) const SEVERAL_COLUMNS: &str = "several columns";
 /// Stands for the same, of which each has to be given.
-pub(super) const EVERY_COLUMN: &str = "every column";
+pub(crate) const EVERY_COLUMN: &str = "every column";
 /// Stands for the fields of a stream.
-pub(super) const FIELDS: &str = "fields";
+pub(crate) const FIELDS: &str = "fields";
 /// All of these.
-pub(super) const STAND_INS: [&str; 4] = [COLUMNS, SEVERAL_COLUMNS, EVERY_COLUMN, FIELDS];
+pub(crate) const STAND_INS: [&str; 4] = [COLUMNS, SEVERAL_COLUMNS, EVERY_COLUMN, FIELDS];
 
 /// Declares parameters under one name, for handlers to list.
 macro_rules! parameters {
@@ -73,6 +73,36 @@ parameters! {
              answer says 9999-12-31T23:59:59.999999Z. Default: the last event.",
             Some(json!("now")),
         ),
+    ];
+    /// How a series is divided.
+    Steps => [
+        query(
+            "step",
+            "The width of a point: a multiple of the metric's grain that divides a day or is a whole number of days, at most 366d, or a number of \
+             months that divides a year, such as 1mo. Weeks begin on Mondays. Default: the grain.",
+            Some(json!("1h")),
+        ),
+        query(
+            "tz",
+            "The zone by whose clocks days, weeks and months begin, a name of the IANA database: a day of 23 or 25 hours is one day. The grain has \
+             to divide its offsets. Default: UTC.",
+            Some(json!("UTC")),
+        ),
+        query(
+            "window",
+            "How much time each point covers, up to the end of its step: a multiple of `step`, at most 366d; not with months. Default: the step.",
+            Some(json!("1d")),
+        ),
+    ];
+    /// The answer that the client has.
+    KnownAnswer => [
+        ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The `etag` of an answer: one that is the same is answered with 304, without a body."))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build()
     ];
     /// Whether an incomplete answer is refused.
     Require => [

@@ -7,6 +7,7 @@ use utoipa::IntoResponses;
 use utoipa::openapi::{Ref, RefOr, Response};
 
 const BAD_PARAMETER: (&str, &str) = ("400", "BadParameter");
+const NOT_MODIFIED: (&str, &str) = ("304", "NotModified");
 const NOT_FOUND: (&str, &str) = ("404", "NotFound");
 const UNAVAILABLE: (&str, &str) = ("503", "Unavailable");
 const NOT_READY: (&str, &str) = ("503", "NotReady");
@@ -29,6 +30,8 @@ macro_rules! refusals {
 refusals! {
     /// Of every path that is about a version.
     Refusals => [BAD_PARAMETER, NOT_FOUND, UNAVAILABLE];
+    /// Of a path whose answers a client may know already.
+    AnswerRefusals => [NOT_MODIFIED, BAD_PARAMETER, NOT_FOUND, UNAVAILABLE];
     /// Of a path that is about no single version.
     Unversioned => [BAD_PARAMETER, UNAVAILABLE];
     /// Of a path that has no parameters, and does not look whether a request has any.
@@ -38,15 +41,17 @@ refusals! {
 }
 
 /// The responses that paths refer to by name.
-pub(super) fn components() -> Value {
+pub(crate) fn components() -> Value {
     let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
-    let retry_after = json!({"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}});
+    let retry_after =
+        json!({"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}});
     json!({
         "BadParameter": {
             "description": "A parameter is unknown, is repeated, or has a value that cannot be used. `parameter` names it, and `detail` says \
                             what to write.",
             "content": problem,
         },
+        "NotModified": {"description": "The answer is that which `If-None-Match` names. `braid-as-of` says as of when it speaks."},
         "NotFound": {
             "description": "There is nothing of that name in the catalog, or the version does not exist or is retired.",
             "content": problem,

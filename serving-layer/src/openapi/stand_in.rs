@@ -1,9 +1,9 @@
-//! Schemas for which `concrete` puts those of the catalog in: whatever has names or types that the catalog declares.
+//! Schemas for which `document` puts those of the catalog in: whatever has names or types that the catalog declares.
 
 use std::borrow::Cow;
 
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// Declares schemas of objects, of which it depends on the catalog what members they have.

@@ -27,5 +27,5 @@ pub(crate) async fn document(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
-    Ok(Json(crate::openapi::document(&version.catalog, app.gate.asks_for_keys(), clock::now_us())))
+    Ok(Json((app.describe)(&version.catalog, app.gate.asks_for_keys(), clock::now_us())))
 }

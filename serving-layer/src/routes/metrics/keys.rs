@@ -12,8 +12,11 @@ use shared_logic::group_key::ColumnPattern;
 use super::all_keys::Columns;
 use super::query::{range, require};
 use super::{form, respond};
-use crate::answer::{self, Listed};
+use crate::answer::{self, KeysBody, Listed};
 use crate::app::App;
+use crate::openapi::{
+    AnswerRefusals, Columns as ColumnParameters, KnownAnswer, MetricName, Require, Times, WhichVersion,
+};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
 use crate::routes::{NameInPath, RequestedVersion};
@@ -26,7 +29,30 @@ const OTHERS: [&str; 7] = ["by", "prefix", "after", "limit", "from", "to", "requ
 const USUAL: usize = 100;
 const MOST: usize = 1_000;
 
-/// The values of a column, in the order of their texts, page by page.
+/// The values of a column
+///
+/// In the order of their texts, page by page: `after` is the last one of the page before. Other columns are parameters.
+#[utoipa::path(
+    get, path = "/v1/metrics/{metric}/keys", operation_id = "keys", tag = "metrics",
+    params(
+        MetricName,
+        ("by" = Option<String>, Query, description = "The column whose values are listed. Default: the first that the request gives no value of."),
+        ("prefix" = Option<String>, Query, description = "Only values whose text begins so.", example = "a"),
+        ("after" = Option<String>, Query, description = "Only values behind this one."),
+        ("limit" = Option<usize>, Query, description = "How many values at most. Default: 100.", minimum = 1, maximum = 1000, example = 5),
+        ColumnParameters, Times, Require, KnownAnswer, WhichVersion),
+    responses(
+        (status = 200, description = "The values.", headers(
+            ("etag" = String, description = "Names the answer, for `If-None-Match`."),
+            ("braid-complete" = bool, description = "Whether nothing is missing."),
+            ("braid-as-of" = String, description = "As of when the answer speaks, RFC 3339."),
+        ), content(
+            (KeysBody<'static> = "application/json"),
+            (String = "text/csv"),
+        )),
+        AnswerRefusals,
+    ),
+)]
 pub(crate) async fn keys(
     State(app): State<Arc<App>>,
     RequestedVersion(version): RequestedVersion,

@@ -11,8 +11,11 @@ use shared_logic::catalog::Metric;
 use super::all_keys::Columns;
 use super::query::{range, require};
 use super::{form, respond};
-use crate::answer::{self, RankedBy, Top};
+use crate::answer::{self, RankedBy, Top, TopBody};
 use crate::app::App;
+use crate::openapi::{
+    AnswerRefusals, Columns as ColumnParameters, EventText, KnownAnswer, MetricName, Require, Times, WhichVersion,
+};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
 use crate::routes::{NameInPath, RequestedVersion};
@@ -25,7 +28,35 @@ const OTHERS: [&str; 6] = ["by", "measure", "limit", "from", "to", "require"];
 const USUAL: usize = 10;
 const MOST: usize = 1_000;
 
-/// The largest keys of a range by one of the metric's values.
+/// The largest keys of a range
+///
+/// The keys that the columns of `by` make, those with the largest `measure` first; of equal ones, that whose text comes first. Other columns are
+/// parameters, and are summed over if they are left out.
+///
+/// With `Accept: text/event-stream`, the answer as server-sent events: each time it changes, an event without a name whose data is the answer as JSON.
+/// `fresh` says as of when the same answer speaks, `problem` that there is none now, `dropped` and `end` why nothing more is told.
+#[utoipa::path(
+    get, path = "/v1/metrics/{metric}/top", operation_id = "top", tag = "metrics",
+    params(
+        MetricName,
+        ("by" = Option<Vec<String>>, Query, description = "The columns whose values are listed, with commas between them. Default: those that the \
+            request gives no value of.", style = Form, explode = false),
+        ("measure" = Option<String>, Query, description = "The measure or derived value that ranks. Default: the first number."),
+        ("limit" = Option<usize>, Query, description = "How many keys at most. Default: 10.", minimum = 1, maximum = 1000, example = 5),
+        ColumnParameters, Times, Require, KnownAnswer, WhichVersion),
+    responses(
+        (status = 200, description = "The keys.", headers(
+            ("etag" = String, description = "Names the answer, for `If-None-Match`."),
+            ("braid-complete" = bool, description = "Whether nothing is missing."),
+            ("braid-as-of" = String, description = "As of when the answer speaks, RFC 3339."),
+        ), content(
+            (TopBody<'static> = "application/json"),
+            (String = "text/csv"),
+            (EventText = "text/event-stream"),
+        )),
+        AnswerRefusals,
+    ),
+)]
 pub(crate) async fn top(
     State(app): State<Arc<App>>,
     RequestedVersion(version): RequestedVersion,

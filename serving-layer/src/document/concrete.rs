@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use shared_logic::catalog::Catalog;
 
-use super::general::GENERAL;
-use super::parameters::STAND_INS;
+use super::general::{self, GENERAL};
 use super::{admission, references};
+use crate::openapi::STAND_INS;
 use subject::{Kind, Subject};
 
 /// The document of a deployment with that catalog. `with_keys`: requests have to send a key. Examples are about the time around `now_us`.
@@ -80,11 +80,7 @@ impl Schemas {
                     name if name == subject.kind.name() && parameter["in"] == "path" => {}
                     name if STAND_INS.contains(&name) => all.extend(subject.parameters(name)),
                     name => match subject.choices.get(name) {
-                        Some(choice) if choice.is_empty() => {
-                            if parameter["required"] == true {
-                                return None;
-                            }
-                        }
+                        Some(choice) if choice.is_empty() => return None,
                         Some(choice) => all.push(choice.of(parameter)),
                         None => all.push(parameter),
                     },
@@ -134,7 +130,8 @@ fn with_names(item: &Value, subjects: &BTreeMap<Kind, Vec<Subject>>) -> Value {
         parameters.retain(|parameter| !STAND_INS.contains(&name_of(parameter)));
         for parameter in parameters {
             let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name_of(parameter));
-            let names = kind.map(|kind| subjects[&kind].iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>());
+            let names =
+                kind.map(|kind| subjects[&kind].iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>());
             if let Some(names) = names.filter(|names| !names.is_empty()) {
                 parameter["schema"] = json!({"type": "string", "enum": names});
                 parameter["example"] = names[0].into();
@@ -146,7 +143,7 @@ fn with_names(item: &Value, subjects: &BTreeMap<Kind, Vec<Subject>>) -> Value {
 
 /// What tags mean: the subjects that have paths, and the rest.
 fn tags(paths: &mut Value, subjects: &BTreeMap<Kind, Vec<Subject>>) -> Value {
-    let used: BTreeSet<String> = super::general::operations(paths)
+    let used: BTreeSet<String> = general::operations(paths)
         .filter_map(|operation| operation["tags"].as_array())
         .flatten()
         .filter_map(|tag| Some(tag.as_str()?.to_owned()))

@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 use shared_logic::measure::Ranked;
 use utoipa::OpenApi;
 
-use super::{references, refusals};
+use super::references;
+use crate::openapi;
 use crate::problem::Problem;
 use crate::routes::health::Readiness;
-use crate::routes::metrics::definitions;
-use crate::routes::{alerts, docs, health, openapi, reconciliations, reports, status, streams, tables, versions};
+use crate::routes::metrics::{definitions, keys, series, several, top, total};
+use crate::routes::{self, alerts, docs, health, reconciliations, reports, status, streams, tables, versions};
 
 /// Every handler that answers a path. A test compares them with the table of routes.
 #[derive(OpenApi)]
@@ -18,6 +19,11 @@ use crate::routes::{alerts, docs, health, openapi, reconciliations, reports, sta
     paths(
         definitions::all,
         definitions::one,
+        total::total,
+        series::series,
+        top::top,
+        keys::keys,
+        several::several,
         streams::list::all,
         streams::read::read,
         tables::list::all,
@@ -31,7 +37,7 @@ use crate::routes::{alerts, docs, health, openapi, reconciliations, reports, sta
         health::alive,
         health::ready,
         health::telemetry,
-        openapi::document,
+        routes::openapi::document,
         docs::index,
         docs::file,
     ),
@@ -57,7 +63,7 @@ pub(super) static GENERAL: LazyLock<Value> = LazyLock::new(|| {
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
     document["servers"] = json!([{"url": "/"}]);
-    document["components"]["responses"] = refusals::components();
+    document["components"]["responses"] = openapi::components();
     for operation in operations(&mut document["paths"]) {
         if operation.get("requestBody").is_some() {
             operation["responses"]["408"] = json!({"$ref": "#/components/responses/BodyTooSlow"});

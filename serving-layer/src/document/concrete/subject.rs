@@ -11,8 +11,8 @@ use shared_logic::time::{DAY_US, HOUR_US, format_day, local_date};
 
 use super::columns;
 use crate::answer::duration_text;
-use crate::openapi::parameters::{COLUMNS, EVERY_COLUMN, FIELDS, SEVERAL_COLUMNS};
-use crate::openapi::references;
+use crate::document::references;
+use crate::openapi::{COLUMNS, EVERY_COLUMN, FIELDS, SEVERAL_COLUMNS};
 
 /// Parameters of a stream that are no fields.
 const NO_FIELDS: [&str; 4] = ["from", "to", "limit", "version"];
@@ -88,8 +88,15 @@ impl Choice {
     pub(super) fn of(&self, mut parameter: Value) -> Value {
         match self {
             Choice::OneOf(names) => {
-                parameter["schema"] = json!({"type": "string", "enum": names});
-                parameter["example"] = names.first().map(String::as_str).into();
+                let one = json!({"type": "string", "enum": names});
+                let first = Value::from(names.first().map(String::as_str));
+                let is_list = parameter["schema"]["type"] == "array";
+                (parameter["schema"], parameter["example"]) = match is_list {
+                    true => {
+                        (json!({"type": "array", "items": one, "minItems": 1, "uniqueItems": true}), json!([first]))
+                    }
+                    false => (one, first),
+                };
             }
             Choice::Such(example) => parameter["example"] = example.clone(),
             Choice::Typed(schema, example) => {
@@ -155,6 +162,7 @@ fn of_metric(catalog: &Catalog, metric: &Metric) -> Subject {
             ("by", Choice::OneOf(metric.by.clone())),
             ("measure", Choice::OneOf(numbers)),
             ("step", Choice::Such(step(metric.grain_us).into())),
+            ("window", Choice::Such(step(metric.grain_us).into())),
         ]),
         schemas: BTreeMap::from([("Values", values_of(metric)), ("Key", own_key)]),
     }
@@ -202,10 +210,7 @@ fn of_report(catalog: &Catalog, report: &Report, now_us: i64) -> Subject {
         kind: Kind::Report,
         name: report.name.clone(),
         description: format!("Rows of {}, by day in {}.", report.metric, report.time_zone.name()),
-        parameters: BTreeMap::from([(
-            EVERY_COLUMN,
-            key(catalog, metric).into_iter().map(columns::required).collect(),
-        )]),
+        parameters: BTreeMap::from([(EVERY_COLUMN, key(catalog, metric).into_iter().map(columns::required).collect())]),
         choices: BTreeMap::from([("date", Choice::Typed(json!({"type": "string", "format": "date"}), today.into()))]),
         schemas: BTreeMap::from([("ReportColumns", row)]),
     }
