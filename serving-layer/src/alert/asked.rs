@@ -85,7 +85,7 @@ impl Asking<'_> {
 
     /// The complete answer about a window; or why there is none.
     async fn ask(&self, alert: &Alert, metric: &Metric, window: TimeRange) -> Result<Answered, String> {
-        let answer = of_key(self.version, metric, alert.keys.clone(), window, self.http).await;
+        let answer = of_key(self.version, metric, &alert.key(), window, self.http).await;
         let OfKey { values, gaps, as_of_us } = answer.map_err(|problem| problem.detail)?;
         if let Some(gap) = gaps.first() {
             return Err(format!("answers are not complete: {}", gap.text()));

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use platform::kafka::{
-    Bound, Consumer, KafkaError, Polled, Topics, TransactionError, TransactionalProducer, Written,
-};
+use platform::kafka::{Bound, Consumer, KafkaError, Polled, Topics, TransactionError, TransactionalProducer, Written};
 use platform::settings;
 use platform::task::blocking;
 use shared_logic::contracts::alert::{alerts_topic, alerts_transactional_id, states_topic};
@@ -125,11 +123,7 @@ impl Reader {
     }
 
     /// Reads up to `end`, which is known to be committed.
-    fn read(
-        &mut self,
-        end: i64,
-        within: Duration,
-    ) -> Result<Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>, KafkaError> {
+    fn read(&mut self, end: i64, within: Duration) -> Result<Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>, KafkaError> {
         let operation = "read the states of alerts from";
         let (mut records, mut heard) = (Vec::new(), Instant::now());
         while self.next < end {

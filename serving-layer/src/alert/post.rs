@@ -77,7 +77,11 @@ impl Poster {
             }
             Err(error) => {
                 let (reason, wait) = (error_text(&error), self.backoff.wait());
-                warn!(error = reason, wait_ms = wait.as_millis(), "a notification could not be delivered; trying again");
+                warn!(
+                    error = reason,
+                    wait_ms = wait.as_millis(),
+                    "a notification could not be delivered; trying again"
+                );
                 self.not_before = Instant::now() + wait;
                 Posted::Failed(reason)
             }

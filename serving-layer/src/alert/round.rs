@@ -27,7 +27,8 @@ impl Round {
     /// Judges all alerts of the version that `asking` asks.
     pub(super) async fn judge(asking: &Asking<'_>, known: &AlertStates) -> Round {
         let catalog = &asking.version.catalog;
-        let judged = join_all(catalog.alerts.values().map(|alert| judged(asking, alert, known.alerts.get(&alert.name)))).await;
+        let judged =
+            join_all(catalog.alerts.values().map(|alert| judged(asking, alert, known.alerts.get(&alert.name)))).await;
         let mut round = Round::default();
         for (name, before) in known.alerts.iter().filter(|(name, _)| !catalog.alerts.contains_key(*name)) {
             let change = AlertChange::between(before, &mut before.ended(), about(asking, name, None), Some(REMOVED));
@@ -48,17 +49,16 @@ impl Round {
     /// What has to be written, given what is known. Notifications are noted if there is a receiver.
     pub(super) fn records(&self, known: &AlertStates, receiver: Option<&Receiver>) -> AlertRecords {
         let changes = self.changes.iter();
-        let changes = changes.map(|change| {
-            (change.alert.clone(), serde_json::to_vec(change).expect("a change is plain data"))
-        });
+        let changes =
+            changes.map(|change| (change.alert.clone(), serde_json::to_vec(change).expect("a change is plain data")));
         let of_declared = self.states.iter().filter(|(name, state)| known.alerts.get(*name) != Some(state));
         let of_declared = of_declared.map(|(name, state)| state_record(name, Some(state)));
         let removed = known.alerts.keys().filter(|name| !self.states.contains_key(*name));
         let removed = removed.map(|name| state_record(name, None));
         let owed = self.changes.iter().filter_map(|change| Some((change, notification(change, receiver?)?)));
-        let owed = owed.zip(known.notified + 1..).map(|((change, body), number)| {
-            undelivered_record(&Undelivered { id: change.id.clone(), number, body })
-        });
+        let owed = owed
+            .zip(known.notified + 1..)
+            .map(|((change, body), number)| undelivered_record(&Undelivered { id: change.id.clone(), number, body }));
         let states = of_declared.chain(removed).chain(owed).collect();
         AlertRecords { changes: changes.collect(), states }
     }
@@ -107,11 +107,5 @@ async fn judged(asking: &Asking<'_>, alert: &Alert, known: Option<&AlertState>) 
 
 fn about<'a>(asking: &'a Asking<'_>, name: &'a str, declared: Option<(&'a Alert, &'a Metric)>) -> Judged<'a> {
     let deployment = &asking.version.catalog.deployment;
-    Judged {
-        deployment: &deployment.name,
-        version: &deployment.version,
-        name,
-        declared,
-        at_us: asking.now_us,
-    }
+    Judged { deployment: &deployment.name, version: &deployment.version, name, declared, at_us: asking.now_us }
 }

@@ -95,7 +95,8 @@ impl Standings {
             webhook_error,
         };
         metrics::gauge!("braid_alert_undelivered").set(standing.undelivered as f64);
-        let words = standing.alerts.iter().map(|(name, state)| (name.clone(), state.word())).collect::<BTreeMap<_, _>>();
+        let words =
+            standing.alerts.iter().map(|(name, state)| (name.clone(), state.word())).collect::<BTreeMap<_, _>>();
         let before = self.now.send_replace(Arc::new(standing));
         for name in before.alerts.keys().chain(words.keys()) {
             for word in StateWord::ALL {

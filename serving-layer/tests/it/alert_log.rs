@@ -72,8 +72,7 @@ impl AlertLog for AlertTopics {
     fn read<'a>(&'a self, _: Option<&'a str>, from: i64) -> BoxFuture<'a, Result<Option<AlertRead>, KafkaError>> {
         let topics = self.lock();
         let records: Vec<_> = topics.states.iter().skip(from as usize).cloned().collect();
-        let read =
-            AlertRead { log: "alerts-log".to_owned(), next: topics.states.len() as i64, records };
+        let read = AlertRead { log: "alerts-log".to_owned(), next: topics.states.len() as i64, records };
         let read = topics.exist.then_some(read);
         Box::pin(async move { Ok(read) })
     }
