@@ -20,7 +20,7 @@ use crate::speed_view::SpeedError;
 use crate::stream_read::NotRead;
 
 /// After how many seconds a client may try again what is not possible now.
-const RETRY_AFTER_SECONDS: u64 = 1;
+const RETRY_AFTER_SECONDS: u32 = 1;
 /// How a client may send a key. A browser asks its user for the second.
 const CHALLENGES: [&str; 2] = ["Bearer realm=\"braid\"", "Basic realm=\"braid\", charset=\"UTF-8\""];
 
@@ -52,15 +52,15 @@ pub(crate) struct Problem {
     gaps: Vec<Value>,
     /// After how many seconds it may be tried again.
     #[serde(skip)]
-    retry_after: Option<u64>,
-    /// The methods that are possible instead.
+    retry_after: Option<u32>,
+    /// Whether the path answers POST alone, and not GET and HEAD.
     #[serde(skip)]
-    allow: Option<&'static str>,
+    is_of_post: bool,
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
-        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new(), retry_after: None, allow: None }
+        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new(), retry_after: None, is_of_post: false }
     }
 
     /// A parameter that is unknown, is repeated, or has a value that cannot be used.
@@ -145,8 +145,7 @@ impl Problem {
 
     /// As many clients watch as may.
     pub(crate) fn too_many_watchers(most: usize) -> Problem {
-        let detail =
-            format!("{most} clients watch already (serving.live_clients); try again, or ask another process");
+        let detail = format!("{most} clients watch already (serving.live_clients); try again, or ask another process");
         Problem::unavailable("too-many-watchers", "Too many clients watch", detail)
     }
 
@@ -167,10 +166,11 @@ impl Problem {
 
     /// The path exists, but not with this method.
     pub(crate) fn method(method: &str, path: &str) -> Problem {
-        let allowed = allowed(path);
-        let detail = format!("{method} is not possible here; {path} answers {allowed} only");
+        // All others only read what their query string says.
+        let is_of_post = path == SEVERAL;
+        let detail = format!("{method} is not possible here; {path} answers {} only", allowed(is_of_post));
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
-        Problem { allow: Some(allowed), ..problem }
+        Problem { is_of_post, ..problem }
     }
 
     /// The body of a request is not what it has to be.
@@ -275,8 +275,8 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some(allow) = self.allow {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed(self.is_of_post)));
         }
         let headers = response.headers_mut();
         match self.status {
@@ -295,9 +295,9 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The methods that a path answers. All others only read what their query string says.
-fn allowed(path: &str) -> &'static str {
-    if path == SEVERAL { "POST" } else { "GET, HEAD" }
+/// The methods that a path answers.
+fn allowed(is_of_post: bool) -> &'static str {
+    if is_of_post { "POST" } else { "GET, HEAD" }
 }
 
 fn as_urn<S: serde::Serializer>(kind: &str, serializer: S) -> Result<S::Ok, S::Error> {

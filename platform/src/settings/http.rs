@@ -17,8 +17,12 @@ pub struct Http {
     pub request_timeout: Span,
     /// The most bytes that a request may bring as its body. Default `256KiB`.
     pub max_body: Size,
-    /// The most points in one series. Default 10,000.
+    /// The most group keys in one request for totals or series. Default 100.
+    pub max_keys: usize,
+    /// The most points in one series, of all its keys together. Default 10,000.
     pub max_points: usize,
+    /// The most queries in one request to `/v1/query`. Default 20.
+    pub max_queries: usize,
     /// How long open requests may go on after a signal to stop. Default `10s`.
     pub shutdown: Span,
 }
@@ -29,7 +33,9 @@ impl Default for Http {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             request_timeout: Span::from_secs(10),
             max_body: Size::from_bytes(256 << 10),
+            max_keys: 100,
             max_points: 10_000,
+            max_queries: 20,
             shutdown: Span::from_secs(10),
         }
     }
@@ -38,7 +44,9 @@ impl Default for Http {
 impl Http {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         at_least_one_kibibyte("http.max_body", self.max_body)?;
+        at_least_one("http.max_keys", self.max_keys as u64)?;
         at_least_one("http.max_points", self.max_points as u64)?;
+        at_least_one("http.max_queries", self.max_queries as u64)?;
         not_zero("http.request_timeout", self.request_timeout)
     }
 }

@@ -175,7 +175,8 @@ impl MergedKeys {
     fn step(&mut self) -> Result<(), SegmentError> {
         loop {
             self.next = self.batch.next()?;
-            let is_wanted = |(key, _): &(String, Vec<Value>)| self.after.as_deref().is_none_or(|after| key.as_str() > after);
+            let is_wanted =
+                |(key, _): &(String, Vec<Value>)| self.after.as_deref().is_none_or(|after| key.as_str() > after);
             if self.next.as_ref().is_none_or(is_wanted) {
                 return Ok(());
             }

@@ -46,7 +46,7 @@ impl Problem {
             "the key {name} has made more requests than it may (access.requests_per_second, access.burst): ask again in {seconds} s"
         );
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail);
-        Problem { retry_after: Some(seconds.max(1)), ..problem }
+        Problem { retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX).max(1)), ..problem }
     }
 
     /// The process's own counters are elsewhere.

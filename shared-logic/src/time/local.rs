@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, LocalResult, Offset, TimeZone};
-use chrono_tz::{GapInfo, Tz};
+use chrono_tz::{GapInfo, Tz, TzOffset};
 
 use super::{DAY_US, SECOND_US, TimeRange, day_of};
 

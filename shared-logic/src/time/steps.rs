@@ -86,6 +86,11 @@ impl Steps {
         Steps { width, zone }
     }
 
+    /// Steps of that width, by UTC.
+    pub fn utc(width: Width) -> Steps {
+        Steps::new(width, Tz::UTC)
+    }
+
     /// Their width.
     pub fn width(self) -> Width {
         self.width
@@ -120,6 +125,11 @@ impl Steps {
     /// Where that step begins that lies so many steps before the one which begins there.
     pub fn before(self, start_us: i64, steps: i64) -> i64 {
         (0..steps).fold(start_us, |start_us, _| self.around(start_us.saturating_sub(1)).from_us)
+    }
+
+    /// Where that step begins that lies so many steps behind the one which begins there.
+    pub fn after(self, start_us: i64, steps: i64) -> i64 {
+        (0..steps).fold(start_us, |start_us, _| self.around(start_us).to_us)
     }
 
     /// The smallest range of whole steps that covers this one.

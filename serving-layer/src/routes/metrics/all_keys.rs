@@ -38,11 +38,13 @@ impl<'a> Columns<'a> {
         match columns.not_given().first() {
             Some(_) => Ok(columns),
             None if metric.by.is_empty() => {
-                let detail = format!("the metric {} groups by no column, so it has no keys; ask for its total", metric.name);
+                let detail =
+                    format!("the metric {} groups by no column, so it has no keys; ask for its total", metric.name);
                 Err(Problem::parameter("by", detail))
             }
             None => {
-                let detail = "every column of the metric is given, so no key is left to be listed: leave one out".to_owned();
+                let detail =
+                    "every column of the metric is given, so no key is left to be listed: leave one out".to_owned();
                 Err(Problem::parameter("by", detail))
             }
         }
