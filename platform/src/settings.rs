@@ -148,6 +148,7 @@ impl Settings {
         self.reconcile.check()?;
         self.serving.check()?;
         self.alerts.check()?;
-        self.versions.check()
+        self.versions.check()?;
+        self.telemetry.check()
     }
 }

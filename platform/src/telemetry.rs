@@ -98,6 +98,11 @@ pub fn render() -> String {
     RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
 }
 
+/// Begins counters without labels at zero. A counter that appears only with what it counts has no rise that an alert could see.
+pub fn begin(counters: &[&'static str]) {
+    counters.iter().for_each(|name| metrics::counter!(*name).increment(0));
+}
+
 /// An error and its causes in one line, for the log.
 pub fn error_text(error: &dyn Error) -> String {
     let mut text = error.to_string();

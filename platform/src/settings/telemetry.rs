@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::not_zero;
+use super::{SettingsError, Span};
+
 /// Logs and the processes' own counters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +15,9 @@ pub struct Telemetry {
     pub log: String,
     /// The form of a log line. Default `text`.
     pub format: LogFormat,
+    /// How often the serving layer reads how old answers are, how far the layers are behind and what is missing, to tell it as gauges.
+    /// Default `5s`.
+    pub gauges_every: Span,
     /// Where every process answers `/metrics` and `/healthz`; by default they do not. The serving layer answers them on
     /// `http.listen`, too, but `/metrics` there only as long as it asks for no key.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,7 +26,13 @@ pub struct Telemetry {
 
 impl Default for Telemetry {
     fn default() -> Telemetry {
-        Telemetry { log: "info".to_owned(), format: LogFormat::Text, listen: None }
+        Telemetry { log: "info".to_owned(), format: LogFormat::Text, gauges_every: Span::from_secs(5), listen: None }
+    }
+}
+
+impl Telemetry {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        not_zero("telemetry.gauges_every", self.gauges_every)
     }
 }
 

@@ -90,7 +90,7 @@ async fn of(app: &App, version: &Version) -> Status {
         retired_before: metrics
             .filter_map(|metric| Some((metric.clone(), format_day(snapshot.view(metric)?.note.retired_before?))))
             .collect(),
-        alerts: alerts(&app),
+        alerts: alerts(app),
         dependencies: Dependencies {
             redis: Dependency::new(redis),
             kafka: Dependency::new(kafka.into_iter().flatten()),

@@ -43,7 +43,11 @@ async fn told(app: &App, version: &Version) -> Told {
         told.tell("braid_serving_stream_behind_records", &labels, stream.behind.map(|behind| behind as f64));
         let age = stream.published_us.map(|at_us| (now_us - at_us).max(0) as f64 / 1e6);
         told.tell("braid_serving_stream_published_age_seconds", &labels, age);
-        told.tell("braid_serving_stream_stopped", &labels, Some(f64::from(u8::from(!stream.written.stopped.is_empty()))));
+        told.tell(
+            "braid_serving_stream_stopped",
+            &labels,
+            Some(f64::from(u8::from(!stream.written.stopped.is_empty()))),
+        );
     }
     for table in &status.tables {
         let behind = table.behind.map(|behind| behind as f64);
@@ -51,7 +55,8 @@ async fn told(app: &App, version: &Version) -> Told {
     }
     let snapshot = version.snapshots.current().unwrap_or_default();
     let metrics = version.catalog.metrics.values();
-    let fresh = join_all(metrics.map(async |metric| (metric, freshness(version, &snapshot, metric, now_us).await))).await;
+    let fresh =
+        join_all(metrics.map(async |metric| (metric, freshness(version, &snapshot, metric, now_us).await))).await;
     for (metric, fresh) in fresh {
         let labels = [("metric", metric.name.as_str())];
         told.tell("braid_serving_answer_age_seconds", &labels, fresh.lag_ms.map(|lag| lag as f64 / 1e3));
