@@ -17,7 +17,11 @@ use shared_logic::catalog::Catalog;
 use super::general::{self, GENERAL};
 use super::{admission, references};
 use crate::openapi::STAND_INS;
+use crate::problem::VERSION;
 use subject::{Kind, Subject};
+
+/// Where the body of a request stands that asks several questions.
+const QUESTIONS: &str = "/requestBody/content/application~1json";
 
 /// The document of a deployment with that catalog. `with_keys`: requests have to send a key. Examples are about the time around `now_us`.
 pub(crate) fn document(catalog: &Catalog, with_keys: bool, now_us: i64) -> Value {
@@ -45,6 +49,7 @@ pub(crate) fn document(catalog: &Catalog, with_keys: bool, now_us: i64) -> Value
         }
     }
     document["paths"] = paths.into();
+    give_examples(&mut document["paths"], catalog);
     document["components"]["schemas"] = schemas.made.into();
     document["tags"] = tags(&mut document["paths"], &subjects);
     if with_keys {
@@ -139,6 +144,25 @@ fn with_names(item: &Value, subjects: &BTreeMap<Kind, Vec<Subject>>) -> Value {
         }
     }
     item
+}
+
+/// Gives those parameters and bodies an example that can name any version or metric.
+fn give_examples(paths: &mut Value, catalog: &Catalog) {
+    let question = catalog
+        .metrics
+        .keys()
+        .next()
+        .map(|metric| json!({"queries": [{"metric": metric, "answer": "total", "parameters": {"from": "-1h"}}]}));
+    for operation in general::operations(paths) {
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+            if name_of(parameter) == VERSION && parameter["in"] == "query" {
+                parameter["example"] = catalog.deployment.version.as_str().into();
+            }
+        }
+        if let (Some(body), Some(question)) = (operation.pointer_mut(QUESTIONS), &question) {
+            body["example"] = question.clone();
+        }
+    }
 }
 
 /// What tags mean: the subjects that have paths, and the rest.
