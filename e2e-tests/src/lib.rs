@@ -20,6 +20,7 @@ pub mod drift;
 pub mod exactness;
 mod fetched;
 pub mod kafka;
+pub mod live;
 pub mod load;
 pub mod mutation;
 pub mod naive;

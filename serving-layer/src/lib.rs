@@ -11,7 +11,7 @@
 //! 7. `stream_read` reads what streams have written, and what they write from now on; `table_read` reads the rows of tables;
 //!    `report_read` reads what reports have written.
 //!
-//! Around them: `openapi` has the words with which handlers describe themselves, and `document` makes one description of all, `alert` judges conditions on metrics, `live` asks again and again what clients watch, `problem` is what a request gets instead of an answer,
+//! Around them: `openapi` has the words with which handlers describe themselves, and `document` makes one description of all, `alert` judges conditions on metrics, `live` asks again and again what clients watch, `watchers` are all that do, `problem` is what a request gets instead of an answer,
 //! `gap_text` is what may be missing in one, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
 //! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `table_notes` says how far
@@ -49,6 +49,7 @@ mod table_notes;
 mod table_read;
 mod topics;
 mod versions;
+mod watchers;
 mod written;
 
 pub use alert::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics};

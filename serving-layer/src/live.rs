@@ -6,22 +6,20 @@
 //! Nothing waits for a slow client. What a question's clients are told lies in one bounded ring; a client that is overtaken by it is told so
 //! and disconnected. It connects again if it wants, and then gets the newest answer.
 //!
-//! - `clients`: how many watch, of streams and of answers, and when all of them end;
 //! - `question`: what is asked, and by which handler;
-//! - `asked`: all questions that are watched;
-//! - `looks`: asks one again and again; `pace`: how often; `seen`: what counts as another answer;
+//! - `asked`: all questions that are watched; `pace`: how often they are asked; `seen`: what counts as another answer;
 //! - `teller`: what follows from an answer for those who watch; `event`: how it is written;
 //! - `client`: what one client is told.
 
 mod asked;
 mod client;
-mod clients;
 mod event;
-mod looks;
 mod pace;
 mod question;
 mod seen;
 mod teller;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +33,10 @@ use axum::response::{IntoResponse, Response};
 use platform::settings;
 
 use crate::problem::Problem;
+use crate::watchers::Watchers;
 use asked::Questions;
 use client::Client;
 use question::{Handler, Question};
-
-pub(crate) use clients::{Clients, Place};
 
 /// The content type of server-sent events.
 pub(crate) const EVENTS: &str = "text/event-stream";
@@ -48,15 +45,15 @@ pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Answers that are watched.
 pub(crate) struct Live {
-    clients: Arc<Clients>,
+    watchers: Arc<Watchers>,
     questions: Arc<Questions>,
 }
 
 impl Live {
     /// Nobody watches yet.
-    pub(crate) fn new(clients: Arc<Clients>, serving: &settings::Serving) -> Live {
-        let questions = Questions::new(serving.live_questions, serving.live_every.get(), clients.stopping());
-        Live { clients, questions: Arc::new(questions) }
+    pub(crate) fn new(watchers: Arc<Watchers>, serving: &settings::Serving) -> Live {
+        let questions = Questions::new(serving.live_questions, serving.live_every.get(), watchers.stopping());
+        Live { watchers, questions: Arc::new(questions) }
     }
 
     /// Tells a client the answer to a request whenever it changes. `next` answers that request, within `within` each time.
@@ -64,11 +61,11 @@ impl Live {
     /// # Errors
     /// If too many clients watch, or too many questions are watched.
     pub(crate) async fn watch(&self, request: Parts, next: Next, within: Duration) -> Result<Response, Problem> {
-        let place = self.clients.place()?;
+        let place = self.watchers.place().ok_or_else(|| self.too_many())?;
         let last_event_id = request.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let question = Question::of(&request.uri);
         let asked = self.questions.asked(question, || Handler::new(request, next, within))?;
-        match Client::of(asked, last_event_id.as_deref(), self.clients.stopping(), place).await {
+        match Client::of(asked, last_event_id.as_deref(), self.watchers.stopping(), place).await {
             Ok(client) => {
                 let mut response = Response::new(Body::from_stream(client.events()));
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
@@ -78,9 +75,14 @@ impl Live {
         }
     }
 
+    /// What a client gets for which there is no place.
+    pub(crate) fn too_many(&self) -> Problem {
+        Problem::too_many_watchers(self.watchers.most())
+    }
+
     /// Ends every watch, also of streams.
     pub(crate) fn stop(&self) {
-        self.clients.stop();
+        self.watchers.stop();
     }
 }
 
@@ -89,19 +91,4 @@ pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
     let mut names = accept.flat_map(|accept| accept.split(',')).map(|kind| kind.split(';').next().unwrap_or_default());
     names.any(|name| name.trim().eq_ignore_ascii_case(EVENTS))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_asked_for_by_their_type() {
-        let accepts = |text: &'static str| {
-            accepts_events(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(text))]))
-        };
-        assert!(accepts("text/event-stream") && accepts("*/*;q=0.1, Text/Event-Stream; q=1"));
-        assert!(!accepts("*/*") && !accepts("application/json") && !accepts("text/event-streams"));
-        assert!(!accepts_events(&HeaderMap::new()));
-    }
 }

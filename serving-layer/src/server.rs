@@ -31,13 +31,14 @@ use crate::alert::{self, AlertLog, KafkaAlerts, Standings};
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::document::document;
-use crate::live::{Clients, Live};
+use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
 use crate::router::router;
 use crate::stream_read::{Access, KafkaLogs, LogClient};
 use crate::topics::TopicClient;
 use crate::versions::Host;
+use crate::watchers::Watchers;
 
 /// The name of `serving.folder` unless that is set.
 const DEFAULT_FOLDER: &str = "braid-serving";
@@ -131,14 +132,14 @@ impl Server {
     ) -> Result<Server, ServeError> {
         let (gate, wanted) = (Gate::new(granted_keys(settings)?, &settings.access), settings.http.listen);
         let deployed = versions.now();
-        let clients = Arc::new(Clients::new(settings.serving.live_clients));
-        let live = Live::new(Arc::clone(&clients), &settings.serving);
+        let watchers = Arc::new(Watchers::new(settings.serving.live_clients));
+        let live = Live::new(Arc::clone(&watchers), &settings.serving);
         let host = Host {
             store: settings.store.clone(),
             serving: settings.serving.clone(),
             disk: Arc::new(disk(settings, &deployed.active().deployment)?),
             redis: Arc::new(RedisLink::new(settings.redis.clone())),
-            access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get(), clients)),
+            access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get(), watchers)),
             topics,
         };
         let (followed, versions) = (versions, host.versions(deployed)?);

@@ -37,7 +37,6 @@ use shared_logic::complete::{Gap, Why};
 use shared_logic::contracts::archive::Facts;
 use tracing::warn;
 
-use crate::problem::Problem;
 use crate::snapshot::{ArchiveFacts, SnapshotCache, Unreadable};
 use events::SharedTail;
 use log_bounds::LogBounds;
@@ -136,19 +135,16 @@ impl StreamReader {
         Err(NotRead::Changed(self.source.topic.clone()))
     }
 
-    /// A client that watches this stream of that version, and whatever `serves` says later.
-    ///
-    /// # Errors
-    /// If too many clients watch.
+    /// A client that watches this stream of that version, and whatever `serves` says later; `None` if there are too many.
     pub(crate) fn watch(
         self: &Arc<Self>,
         version: &str,
         filter: Filter,
         serves: Box<dyn Serves>,
         at: Option<Positions>,
-    ) -> Result<Watcher, Problem> {
-        let place = self.access.clients.place()?;
-        Ok(Watcher::new(version, (Arc::clone(self), filter), serves, at, place))
+    ) -> Option<Watcher> {
+        let place = self.access.watchers.place()?;
+        Some(Watcher::new(version, (Arc::clone(self), filter), serves, at, place))
     }
 
     /// The log of its topic, as it was described last.

@@ -9,6 +9,7 @@ mod existing_topic;
 mod full_speed;
 mod handover;
 mod late_duplicates;
+mod live;
 mod retained;
 mod second_observer;
 mod sixty_days;

@@ -1,4 +1,4 @@
-//! All questions that are watched, each of them once.
+//! All questions that are watched. Each is asked again and again, once for all that watch it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use super::looks::look;
 use super::pace::Pace;
 use super::question::{Handler, Question};
-use super::teller::{Frame, Newest, Told};
+use super::teller::{Frame, Newest, Teller, Told};
 use crate::problem::Problem;
+use crate::watchers::stopped;
 
 /// How many events a client may lie behind before it is dropped. They are kept once for all clients of a question.
 pub(super) const BEHIND_MAX: usize = 16;
@@ -118,6 +118,38 @@ impl Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         self.forget();
+    }
+}
+
+/// Asks and tells, until nobody watches any more, the question cannot be answered, or the process stops.
+async fn look(asked: Weak<Asked>, handler: Handler, pace: Pace, stopping: watch::Receiver<bool>) {
+    let mut teller = Teller::default();
+    loop {
+        let begun = Instant::now();
+        metrics::counter!("braid_serving_live_looks_total").increment(1);
+        let answered = tokio::select! {
+            biased;
+            () = stopped(stopping.clone()) => return,
+            answered = handler.answer() => answered,
+        };
+        let ended = Instant::now();
+        {
+            let Some(asked) = asked.upgrade() else { return };
+            let told = teller.tell(answered, ended);
+            let is_last = told.is_last;
+            asked.tell(told);
+            if is_last {
+                return;
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stopped(stopping.clone()) => return,
+            () = tokio::time::sleep_until(pace.next(begun, ended)) => {}
+        }
+        if asked.strong_count() == 0 {
+            return;
+        }
     }
 }
 

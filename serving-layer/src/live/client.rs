@@ -12,10 +12,10 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::asked::Asked;
-use super::clients::{Place, stopped};
 use super::event;
 use super::question::Refusal;
 use super::teller::{Frame, Newest};
+use crate::watchers::{Place, stopped};
 
 /// How long a client is told nothing. Then it gets a comment.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::log_client::LogClient;
-use crate::live::Clients;
 use crate::topics::TopicClient;
+use crate::watchers::Watchers;
 
 /// How many questions read archives at the same time; others wait.
 const ARCHIVE_READS: usize = 2;
@@ -22,16 +22,17 @@ pub(crate) struct Access {
     pub(super) silence: Duration,
     pub(super) archive_reads: Semaphore,
     pub(super) log_reads: Semaphore,
-    pub(super) clients: Arc<Clients>,
+    /// All clients that watch.
+    pub(crate) watchers: Arc<Watchers>,
 }
 
 impl Access {
-    /// `clients` are all that watch.
+    /// Nothing is read yet.
     pub(crate) fn new(
         topics: Arc<dyn TopicClient>,
         logs: Arc<dyn LogClient>,
         silence: Duration,
-        clients: Arc<Clients>,
+        watchers: Arc<Watchers>,
     ) -> Access {
         Access {
             topics,
@@ -39,7 +40,7 @@ impl Access {
             silence,
             archive_reads: Semaphore::new(ARCHIVE_READS),
             log_reads: Semaphore::new(LOG_READS),
-            clients,
+            watchers,
         }
     }
 }

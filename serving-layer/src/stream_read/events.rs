@@ -38,7 +38,7 @@ use super::StreamReader;
 use super::output::{OutputReader, text_of};
 use super::positions::Positions;
 use super::question::Filter;
-use crate::live::Place;
+use crate::watchers::Place;
 use catch_up::align;
 use ring::{RingOutput, Taken};
 use shared_tail::Subscription;
@@ -85,7 +85,7 @@ impl Watcher {
         let first = Event::default().retry(RETRY).event("version").data(served::said(version, &reader));
         Watcher {
             outputs: OutputReader::new(&reader.source),
-            stopping: reader.access.clients.stopping(),
+            stopping: reader.access.watchers.stopping(),
             reader,
             filter,
             serves,

@@ -2,8 +2,11 @@
 //! Kafka is stood in for.
 
 mod access;
+mod alert_log;
+mod alerts;
 mod completeness;
 mod http;
+mod live;
 mod looks;
 mod problems;
 mod reconciliations;
@@ -17,6 +20,7 @@ mod stream_fixture;
 mod stream_outputs;
 mod streams;
 mod test_server;
+mod top;
 mod total;
 mod versions;
 mod versions_watched;

@@ -100,8 +100,8 @@ pub(crate) async fn read(
         let watched = Watched::new(&app.versions, Arc::clone(&hosted), &name, parameters);
         // A client that comes back after another version became the active one goes on at the end of that one's topic.
         let at = last_event_id(&headers)?.filter(|at| !watched.is_of_another_version(reader, at.log()));
-        let watcher = reader.watch(version.version_name(), filter, Box::new(watched), at)?;
-        return Ok(Sse::new(watcher.events()).into_response());
+        let watcher = reader.watch(version.version_name(), filter, Box::new(watched), at);
+        return Ok(Sse::new(watcher.ok_or_else(|| app.live.too_many())?.events()).into_response());
     }
     let asked = Asked::read(&parameters, &reader.source, clock::now_us())?;
     let outputs = reader.newest(&asked.question, asked.from_us).await?;

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::problem::Problem;
-
 /// The clients that watch, of streams and of answers. Each has a connection, and other requests need some, too.
-pub(crate) struct Clients {
+pub(crate) struct Watchers {
     places: Arc<Semaphore>,
     most: usize,
     stop: watch::Sender<bool>,
@@ -18,20 +16,22 @@ pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Clients {
+impl Watchers {
     /// At most so many.
-    pub(crate) fn new(most: usize) -> Clients {
-        Clients { places: Arc::new(Semaphore::new(most)), most, stop: watch::Sender::new(false) }
+    pub(crate) fn new(most: usize) -> Watchers {
+        Watchers { places: Arc::new(Semaphore::new(most)), most, stop: watch::Sender::new(false) }
     }
 
-    /// A place for one more.
-    ///
-    /// # Errors
-    /// If all are taken.
-    pub(crate) fn place(&self) -> Result<Place, Problem> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Problem::too_many_watchers(self.most))?;
+    /// How many may watch.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// A place for one more; `None` if all are taken.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
         metrics::gauge!("braid_serving_watchers").increment(1.0);
-        Ok(Place { _permit: permit })
+        Some(Place { _permit: permit })
     }
 
     /// Ends every watch.
@@ -52,7 +52,7 @@ impl Drop for Place {
 }
 
 /// Returns once the process stops.
-pub(super) async fn stopped(mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     if stopping.wait_for(|is_stopping| *is_stopping).await.is_err() {
         // Whoever could say so is gone without having said it.
         std::future::pending::<()>().await;
