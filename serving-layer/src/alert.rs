@@ -31,7 +31,7 @@ use tracing::{info, warn};
 use crate::app::App;
 pub(crate) use kafka::KafkaAlerts;
 use lead::{Ended, NotJudged};
-pub use log::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics};
+pub use log::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
 use seen::Seen;
 pub(crate) use standing::{Role, Standing, Standings};
 

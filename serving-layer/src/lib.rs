@@ -52,7 +52,7 @@ mod versions;
 mod watchers;
 mod written;
 
-pub use alert::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics};
+pub use alert::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
 pub use server::{ServeError, Server, granted_keys, run};
 pub use stream_read::{Follower, LogClient, LogRecord, Told};
 pub use topics::TopicClient;

@@ -11,7 +11,7 @@ use platform::task::blocking;
 use shared_logic::contracts::alert::{alerts_topic, alerts_transactional_id, states_topic};
 use tracing::info;
 
-use super::log::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics};
+use super::log::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
 
 /// Of all that happens in a deployment its alerts have one order.
 const PARTITION: i32 = 0;
@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// Reads up to `end`, which is known to be committed.
-    fn read(&mut self, end: i64, within: Duration) -> Result<Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>, KafkaError> {
+    fn read(&mut self, end: i64, within: Duration) -> Result<Vec<StoredRecord>, KafkaError> {
         let operation = "read the states of alerts from";
         let (mut records, mut heard) = (Vec::new(), Instant::now());
         while self.next < end {

@@ -30,13 +30,16 @@ pub trait AlertWriter: Send {
     ) -> BoxFuture<'static, Result<Box<dyn AlertWriter>, TransactionError>>;
 }
 
+/// The key and the value of a record, as far as it has them.
+pub type StoredRecord = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// What was read of the topic of states.
 #[derive(Debug)]
 pub struct AlertRead {
     /// The topic's id.
     pub log: String,
     /// The keys and values, in their order.
-    pub records: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    pub records: Vec<StoredRecord>,
     /// The offset behind them.
     pub next: i64,
 }

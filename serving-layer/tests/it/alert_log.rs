@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::BoxFuture;
 use platform::kafka::{KafkaError, TransactionError};
 use serde_json::Value;
-use serving_layer::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics};
+use serving_layer::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
 
 const ID: &str = "braid.alerts";
 
@@ -17,7 +17,7 @@ pub(crate) struct AlertTopics(Arc<Mutex<Topics>>);
 struct Topics {
     exist: bool,
     changes: Vec<Value>,
-    states: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    states: Vec<StoredRecord>,
     /// Counts the producers that were started.
     epoch: u64,
     /// The outcomes that are in store for transactions, the last one first.
