@@ -3,7 +3,8 @@
 //! - [`init`] writes a first catalog from a sample of records;
 //! - [`up`] runs the whole platform in one process;
 //! - [`send`] and [`produce`] put records into a source's topic;
-//! - [`query`] asks the serving layer; [`watch`] prints what a stream writes, as it is written;
+//! - [`query`] asks the serving layer; [`top`] shows the largest keys; [`watch`] prints what a stream writes, as it is written;
+//! - [`alerts`] shows what is known of alerts;
 //! - [`health`] asks a process whether it is healthy;
 //! - [`catalog`] checks a catalog;
 //! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
@@ -17,6 +18,7 @@
 //!
 //! [`output`] is how they are told to print.
 
+pub mod alerts;
 pub mod audit;
 pub mod catalog;
 pub mod close;
@@ -34,6 +36,7 @@ pub mod rejected;
 pub mod send;
 pub mod status;
 pub mod streams;
+pub mod top;
 pub mod up;
 pub mod version;
 pub mod watch;
