@@ -4,7 +4,6 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
@@ -12,6 +11,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::openapi::{Refusals, Unavailable};
 use crate::problem::Problem;
+use crate::routes::NameInPath;
 
 const INDEX: &str = include_str!("docs/index.html");
 const START: &str = include_str!("docs/start.js");
@@ -48,7 +48,7 @@ pub(crate) async fn index() -> Response {
         Refusals,
     ),
 )]
-pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn file(NameInPath(name): NameInPath, headers: HeaderMap) -> Result<Response, Problem> {
     if name == OURS {
         return Ok(page("text/javascript; charset=utf-8", START.as_bytes()));
     }
@@ -104,7 +104,7 @@ mod tests {
 
     async fn get(name: &str, accepts: &'static str) -> (Option<HeaderValue>, Vec<u8>) {
         let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accepts))]);
-        let response = file(Path(name.to_owned()), headers).await.unwrap_or_else(Problem::into_response);
+        let response = file(NameInPath(name.to_owned()), headers).await.unwrap_or_else(Problem::into_response);
         assert_eq!(response.status(), StatusCode::OK, "{name}");
         let encoding = response.headers().get(header::CONTENT_ENCODING).cloned();
         (encoding, to_bytes(response.into_body(), usize::MAX).await.expect("bytes").to_vec())
@@ -125,7 +125,7 @@ mod tests {
         let (_, whole) = get("swagger-ui-bundle.js", "gzip;q=0").await;
         assert!(packed.len() * 2 < whole.len() && unpacked(&packed) == whole);
         let headers = HeaderMap::new();
-        let other = file(Path("swagger-ui.js".to_owned()), headers).await.unwrap_or_else(Problem::into_response);
+        let other = file(NameInPath("swagger-ui.js".to_owned()), headers).await.unwrap_or_else(Problem::into_response);
         assert_eq!(other.status(), StatusCode::NOT_FOUND);
     }
 }

@@ -3,9 +3,6 @@
 use serde_json::{Value, json};
 use shared_logic::schema::{Field, FieldType};
 
-/// How many values of a column a request may name, as far as the document says. How many keys they make together is bounded by the server.
-const SEVERAL: usize = 10;
-
 /// A value of a field, and for an optional one that it is absent.
 pub(super) fn once(field: &Field, of_what: &str) -> Vec<Value> {
     let name = &field.name;
@@ -18,11 +15,9 @@ pub(super) fn once(field: &Field, of_what: &str) -> Vec<Value> {
 pub(super) fn several(field: &Field, of_what: &str) -> Vec<Value> {
     let name = &field.name;
     let text = format!(
-        "The {of_what} with this value of `{name}`. Repeated: an answer for each value, and for all combinations of the columns' values."
+        "The {of_what} with this value of `{name}`. Repeated: an answer for each value, and for each combination of the columns' values."
     );
-    let values = json!({
-        "type": "array", "items": of_type(field.kind), "minItems": 1, "maxItems": SEVERAL, "uniqueItems": true,
-    });
+    let values = json!({"type": "array", "items": of_type(field.kind), "uniqueItems": true});
     let mut values = parameter(name, &text, values);
     values["style"] = "form".into();
     values["explode"] = true.into();

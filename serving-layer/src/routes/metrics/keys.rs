@@ -44,7 +44,7 @@ const MOST: usize = 1_000;
     responses(
         (status = 200, description = "The values.", headers(
             ("etag" = String, description = "Names the answer, for `If-None-Match`."),
-            ("braid-complete" = bool, description = "Whether nothing is missing."),
+            ("braid-complete" = String, description = "`true` if nothing is missing, or `false`."),
             ("braid-as-of" = String, description = "As of when the answer speaks, RFC 3339."),
         ), content(
             (KeysBody<'static> = "application/json"),

@@ -30,7 +30,7 @@ use crate::routes::{NameInPath, RequestedVersion};
     responses(
         (status = 200, description = "The series.", headers(
             ("etag" = String, description = "Names the answer, for `If-None-Match`."),
-            ("braid-complete" = bool, description = "Whether nothing is missing."),
+            ("braid-complete" = String, description = "`true` if nothing is missing, or `false`."),
             ("braid-as-of" = String, description = "As of when the answer speaks, RFC 3339."),
         ), content(
             (SeriesBody = "application/json"),

@@ -32,7 +32,7 @@ use crate::routes::{NameInPath, RequestedVersion};
     responses(
         (status = 200, description = "The total. For a key without events, counts and sums are zero, and min and max are null.", headers(
             ("etag" = String, description = "Names the answer, for `If-None-Match`."),
-            ("braid-complete" = bool, description = "Whether nothing is missing."),
+            ("braid-complete" = String, description = "`true` if nothing is missing, or `false`."),
             ("braid-as-of" = String, description = "As of when the answer speaks, RFC 3339."),
         ), content(
             (TotalBody = "application/json"),

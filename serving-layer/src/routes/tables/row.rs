@@ -1,7 +1,7 @@
 //! `GET /v1/tables/{table}/{key}`: the row of a key, and as of when.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use shared_logic::contracts::table_rows::HeldChange;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::openapi::{Refusals, Row, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
-use crate::routes::{OfVersion, RequestedVersion, of_version};
+use crate::routes::{NameInPath, OfVersion, RequestedVersion, of_version};
 
 /// The body of the response.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,7 +58,7 @@ struct ChangeAt {
 )]
 pub(crate) async fn row(
     RequestedVersion(version): RequestedVersion,
-    Path((name, key)): Path<(String, String)>,
+    NameInPath((name, key)): NameInPath<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<OfVersion<Body>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
