@@ -37,6 +37,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -74,13 +75,13 @@ pub(crate) fn of_version<T: Serialize>(version: &Version, body: T) -> Json<OfVer
 }
 
 /// The name in the path, of a metric or a stream. There may be none of that name.
-pub(crate) struct NameInPath(pub(crate) String);
+pub(crate) struct NameInPath<T = String>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for NameInPath {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for NameInPath<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<NameInPath, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<NameInPath<T>, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
         path.map(|Path(name)| NameInPath(name)).map_err(|_| Problem::no_path(parts.uri.path()))
     }
 }
