@@ -20,8 +20,8 @@ use crate::schema::FieldType;
 use crate::time::{format_rfc3339, parse_rfc3339};
 
 pub use long_text::MAX_KEY_BYTES;
-pub use pattern::{ColumnPattern, KeyPattern};
 pub(crate) use long_text::{shorten, shortened, shortened_to};
+pub use pattern::{ColumnPattern, KeyPattern};
 
 /// A column that is summed over.
 const ALL: &str = "null";

@@ -5,6 +5,7 @@
 //! - `damage`: segments that are torn, changed or foreign;
 //! - `memory`: many rows and little memory;
 //! - `sorting`: rows that do not fit into the memory of a build;
+//! - `sweeps`: all keys, held against rows that are merged one at a time;
 //! - `today`: which blocks stay in memory.
 
 mod answers;
@@ -12,6 +13,7 @@ mod changes;
 mod damage;
 mod memory;
 mod sorting;
+mod sweeps;
 mod today;
 
 use platform::settings;

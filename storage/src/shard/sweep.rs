@@ -190,12 +190,7 @@ impl ShardClient {
     }
 }
 
-async fn items(
-    redis: &mut Connection,
-    keys: &ShardKeys,
-    from: isize,
-    to: isize,
-) -> Result<Vec<Vec<u8>>, ShardError> {
+async fn items(redis: &mut Connection, keys: &ShardKeys, from: isize, to: isize) -> Result<Vec<Vec<u8>>, ShardError> {
     let items = redis::cmd("LRANGE").arg(keys.changes()).arg(from).arg(to).query_async(redis).await;
     items.map_err(|source| refused(keys, "read changes of", source))
 }
