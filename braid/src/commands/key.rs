@@ -12,13 +12,14 @@ use super::output::{Output, show};
 /// Makes API keys, of which the settings of the serving layer hold only the hashes
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
+    /// Makes a key and prints it, once, with the line that belongs into the settings of the serving layer
+    ///
+    /// Nothing is written and no process is told: put the line into the settings file, or into the file that `access.keys_file` names, and restart
+    /// the serving layer. The key itself is kept nowhere. Whoever has it may ask: hand it over as you would a password.
     New(New),
 }
 
-/// Makes a key and prints it, once, with the line that belongs into the settings of the serving layer
-///
-/// Nothing is written and no process is told: put the line into the settings file, or into the file that `access.keys_file` names, and restart
-/// the serving layer. The key itself is kept nowhere. Whoever has it may ask: hand it over as you would a password.
+/// What the key is for, and how it is printed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid key new --scope read --name dashboards
