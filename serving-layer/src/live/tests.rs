@@ -214,6 +214,23 @@ async fn a_client_that_has_the_newest_answer_is_not_told_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_gets_the_answer_as_of_now() {
+    let stage = Stage::new(1, 2).await;
+    stage.says(StatusCode::OK, "{\"n\":1,\"as_of\":\"1\"}");
+    let mut client = stage.watch("/total").await;
+    assert_eq!(client.answer().await, "{\"n\":1,\"as_of\":\"1\"}");
+    stage.says(StatusCode::OK, "{\"n\":1,\"as_of\":\"2\"}");
+    // The first one may have been answered before, the second one is told of before the third is asked.
+    let (before, deadline) = (stage.asked(), Instant::now() + DEADLINE);
+    while stage.asked() < before + 3 {
+        assert!(Instant::now() < deadline, "it is not asked any more");
+        tokio::time::sleep(EVERY).await;
+    }
+    let mut other = stage.watch("/total").await;
+    assert_eq!(other.answer().await, "{\"n\":1,\"as_of\":\"2\"}", "though the first one was not told it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_every_client() {
     let stage = Stage::new(1, 2).await;
     let mut client = stage.watch("/total").await;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use e2e_tests::live::Live;
 use e2e_tests::views::{METRIC, Mix};
 use e2e_tests::{Stage, busy_scenario};
