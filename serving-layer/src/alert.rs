@@ -93,6 +93,10 @@ async fn attend(
         // Often enough to hear of every beat.
         return Ok(Some(wait.min(settings.lease.get() / 4)));
     }
+    // A process that cannot answer yet would only find that nothing is known.
+    let active = Arc::clone(app.versions.hosted().active());
+    let whole = active.snapshots.whole(&active.catalog);
+    tokio::time::timeout(settings.lease.get() / 4, whole).await.map_err(|_| NotJudged::Loading)?;
     let ended = lead::lead(app, log, seen, shutdown).await;
     metrics::gauge!("braid_alert_judging").set(0.0);
     match ended? {

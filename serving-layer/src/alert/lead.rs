@@ -35,6 +35,9 @@ pub(super) enum Ended {
 /// Why alerts cannot be judged by this process now.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotJudged {
+    /// Nothing can be answered yet.
+    #[error("the batch views are still being loaded")]
+    Loading,
     /// Kafka does not answer.
     #[error(transparent)]
     Kafka(#[from] KafkaError),

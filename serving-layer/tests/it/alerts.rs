@@ -62,7 +62,7 @@ impl Watched {
         let (log, receiver) = (AlertTopics::default(), Receiver::start().await.expect("it listens"));
         let mut server = TestServer::with(&format!("{}{ALERT}", catalogs::VIEWS)).await;
         server.settings.alerts.every = Span::from_millis(30);
-        server.settings.alerts.lease = Span::from_millis(400);
+        server.settings.alerts.lease = Span::from_secs(4);
         // Its answers are about a day that has long gone.
         server.settings.alerts.stale_after = Span::from_secs(10 * 365 * 86_400);
         server.settings.alerts.webhook_url = Secret::from(receiver.url());

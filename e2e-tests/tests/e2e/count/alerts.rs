@@ -102,7 +102,7 @@ fn alerts_on_metrics() {
         let receiver = Receiver::start().await?;
         let url = receiver.url();
         let setup = Stage::of(scenario).catalog(catalog).set("alerts.webhook_url", &url);
-        let setup = setup.set("alerts.every", "300ms").set("alerts.lease", "2s");
+        let setup = setup.set("alerts.every", "300ms").set("alerts.lease", "4s");
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let begin_us = now_us() / SECOND_US * SECOND_US;
         stage.producer()?.send_all(&orders(begin_us))?;
