@@ -31,6 +31,7 @@ pub(crate) struct Stepping {
 
 impl Stepping {
     /// Steps of that width by UTC, each with a point of its own.
+    #[cfg(test)]
     pub(crate) fn plain(width: Width) -> Stepping {
         Stepping { steps: Steps::utc(width), window: None, names_zone: false }
     }

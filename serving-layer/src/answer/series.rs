@@ -77,7 +77,7 @@ pub(crate) async fn series(
             let (from_us, to_us) = (boundaries[first], boundaries[first + window]);
             point(metric, (from_us, to_us), stepping, merged)
         });
-        AnswerOfKey { points: Some(points.collect()), ..AnswerOfKey::new(metric, asked, total) }
+        AnswerOfKey::new(metric, asked, total).with_points(points.collect())
     });
     let covered = (filled.from_us, filled.to_us);
     let head = Head { version, metric, covered, stepping: Some(stepping), gathered: &gathered };

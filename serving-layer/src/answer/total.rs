@@ -7,7 +7,7 @@ use shared_logic::catalog::Metric;
 
 use super::selection::range;
 use super::written::{AnswerOfKey, Head};
-use super::{About, Finalized, Selection, finalized, gather, next_bucket};
+use super::{About, Selection, finalized, gather, next_bucket};
 use crate::batch_view::Fold;
 use crate::problem::Problem;
 use crate::versions::Version;
@@ -34,10 +34,8 @@ pub(crate) async fn total(
     let range = range(held);
     let batch = gathered.batch(metric, keys, range, Fold::Whole).await?;
     let totals = gathered.totals(version.asked(metric).kinds, &batch, range);
-    let of_keys = keys.iter().zip(&totals).map(|(asked, all)| {
-        let Finalized { values, overflow, bounds } = finalized(metric, &all.values);
-        AnswerOfKey { values: Some(values), overflow, bounds, ..AnswerOfKey::new(metric, asked, all) }
-    });
+    let of_keys = keys.iter().zip(&totals);
+    let of_keys = of_keys.map(|(asked, all)| AnswerOfKey::new(metric, asked, all).with(finalized(metric, &all.values)));
     let head = Head { version, metric, covered: held, stepping: None, gathered: &gathered };
     let written = head.written(form, of_keys.collect());
     Ok(gathered.write(written))

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::csv::Csv;
 use super::selection::{AskedKey, Given};
 use super::values::{Named, Overflow, measures, value_names};
-use super::{Bounds, Gathered, bound_text, duration_text, lag_ms};
+use super::{Bounds, Finalized, Gathered, bound_text, duration_text, lag_ms};
 use crate::asked::Stepping;
 use crate::gap_text::GapText;
 use crate::versions::Version;
@@ -91,17 +91,17 @@ pub(super) struct AnswerOfKey<'a> {
     /// Only in a total.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<crate::openapi::Values>, nullable = false)]
-    pub(super) values: Option<Named<'a>>,
+    values: Option<Named<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) overflow: Vec<Overflow<'a>>,
+    overflow: Vec<Overflow<'a>>,
     #[serde(skip_serializing_if = "Bounds::is_empty")]
-    pub(super) bounds: Bounds<'a>,
+    bounds: Bounds<'a>,
     authoritative: bool,
     provenance: ProvenanceOfKey<'a>,
     /// Only in a series.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub(super) points: Option<Vec<Point<'a>>>,
+    points: Option<Vec<Point<'a>>>,
     #[serde(skip)]
     layer: Layer,
 }
@@ -186,6 +186,16 @@ impl<'a> AnswerOfKey<'a> {
             points: None,
             layer: all.layer,
         }
+    }
+
+    /// The same of a total.
+    pub(super) fn with(self, Finalized { values, overflow, bounds }: Finalized<'a>) -> AnswerOfKey<'a> {
+        AnswerOfKey { values: Some(values), overflow, bounds, ..self }
+    }
+
+    /// The same of a series.
+    pub(super) fn with_points(self, points: Vec<Point<'a>>) -> AnswerOfKey<'a> {
+        AnswerOfKey { points: Some(points), ..self }
     }
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod alert_log;
 mod alerts;
 mod completeness;
+mod forms;
 mod http;
 mod live;
 mod looks;
