@@ -9,8 +9,8 @@ mod refusals;
 mod stand_in;
 
 pub(crate) use parameters::{
-    COLUMNS, Columns, EVERY_COLUMN, EveryColumn, FIELDS, Fields, KnownAnswer, MetricName, Require, SEVERAL_COLUMNS,
-    STAND_INS, SeveralColumns, Steps, Times, WhichVersion,
+    EVERY_COLUMN, EveryColumn, FIELDS, Fields, KnownAnswer, MetricName, OTHER_COLUMNS, OtherColumns, Require,
+    SEVERAL_COLUMNS, STAND_INS, SeveralColumns, Steps, Times, WhichVersion,
 };
 pub(crate) use refusals::{AnswerRefusals, Refusals, Unavailable, Unready, Unversioned, components};
 pub(crate) use stand_in::{EventText, Key, Output, ReportColumns, Row, Values};

@@ -19,15 +19,15 @@ user_id = "string"
 country = "string?"
 dwell_ms = "int"
 [tables.users]
+topic = "users"
 key = "user_id"
 [tables.users.fields]
 user_id = "string"
 name = "string?"
 [streams.long_views]
-kind = "map"
 from = "views"
 where = "dwell_ms > 1000"
-[streams.long_views.select]
+[streams.long_views.fields]
 user_id = "user_id"
 seconds = "dwell_ms / 1000"
 [metrics.views]
@@ -48,7 +48,7 @@ grain = "1h"
 n = "count()"
 [reports.daily]
 metric = "views"
-schedule = "0 3 * * *"
+schedule = "0 0 3 * * *"
 time_zone = "Europe/Berlin"
 "#;
 
@@ -161,6 +161,10 @@ fn a_metric_has_its_columns_as_parameters_and_its_names_in_the_answer() {
     let expected = ["country", "country.missing", "from", "require", "to", "user_id", "version"];
     assert!(expected.iter().all(|name| parameters.contains_key(name)), "{:?}", parameters.keys());
     assert!(!parameters.contains_key("user_id.missing"), "every event has one");
+    let top = names(&document, "/v1/metrics/views/top");
+    assert_eq!(top["by"]["schema"]["items"]["enum"], serde_json::json!(["user_id", "country"]));
+    assert!(top.contains_key("country") && top["measure"]["example"] == "views", "{:?}", top.keys());
+    assert!(!paths(&document).contains("/v1/metrics/all/top"), "it has no column");
     assert_eq!(names(&document, "/v1/metrics/all/series")["step"]["example"], "1h");
     assert_eq!(names(&document, "/v1/metrics/{metric}")["metric"]["schema"]["enum"][0], "all");
     let values = &document["components"]["schemas"]["Values.views"]["properties"];
@@ -168,6 +172,8 @@ fn a_metric_has_its_columns_as_parameters_and_its_names_in_the_answer() {
     assert_eq!(found, ["views", "dwell_ms", "often", "mean_ms"], "a distribution is not shown");
     assert_eq!(values["often"]["items"]["$ref"], "#/components/schemas/Ranked");
     assert!(document["components"]["schemas"].get("Values.all").is_some());
+    let tiny = super::document(&catalog(catalogs::TINY), false, 0);
+    assert!(!names(&tiny, "/v1/metrics/m/keys").contains_key("k"), "of one column alone, the values are listed");
 }
 
 #[test]

@@ -7,16 +7,16 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-/// Stands for the columns of a metric's group key, each once.
-pub(crate) const COLUMNS: &str = "columns";
-/// Stands for the same, each as often as it has to be.
+/// Stands for the columns of a metric's group key, each once, where at least one has to be left out.
+pub(crate) const OTHER_COLUMNS: &str = "other columns";
+/// Stands for all of them, each as often as it has to be.
 pub(crate) const SEVERAL_COLUMNS: &str = "several columns";
 /// Stands for the same, of which each has to be given.
 pub(crate) const EVERY_COLUMN: &str = "every column";
 /// Stands for the fields of a stream.
 pub(crate) const FIELDS: &str = "fields";
 /// All of these.
-pub(crate) const STAND_INS: [&str; 4] = [COLUMNS, SEVERAL_COLUMNS, EVERY_COLUMN, FIELDS];
+pub(crate) const STAND_INS: [&str; 4] = [OTHER_COLUMNS, SEVERAL_COLUMNS, EVERY_COLUMN, FIELDS];
 
 /// Declares parameters under one name, for handlers to list.
 macro_rules! parameters {
@@ -50,8 +50,8 @@ parameters! {
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
             .build()
     ];
-    /// The columns of a metric's group key, each once. One that is left out is summed over.
-    Columns => [stand_in(COLUMNS)];
+    /// The columns of a metric's group key where the values of another one are listed.
+    OtherColumns => [stand_in(OTHER_COLUMNS)];
     /// The columns of a metric's group key. One that is repeated asks for several keys.
     SeveralColumns => [stand_in(SEVERAL_COLUMNS)];
     /// The columns of a group key, each of which has to be given.

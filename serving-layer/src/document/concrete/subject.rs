@@ -12,7 +12,7 @@ use shared_logic::time::{DAY_US, HOUR_US, format_day, local_date};
 use super::columns;
 use crate::answer::duration_text;
 use crate::document::references;
-use crate::openapi::{COLUMNS, EVERY_COLUMN, FIELDS, SEVERAL_COLUMNS};
+use crate::openapi::{EVERY_COLUMN, FIELDS, OTHER_COLUMNS, SEVERAL_COLUMNS};
 
 /// Parameters of a stream that are no fields.
 const NO_FIELDS: [&str; 4] = ["from", "to", "limit", "version"];
@@ -147,6 +147,7 @@ fn of_metric(catalog: &Catalog, metric: &Metric) -> Subject {
     let grain = duration_text(metric.grain_us);
     let numbers = metric.measures.iter().filter(|measure| measure.kind.is_number()).map(|measure| &measure.name);
     let numbers = numbers.chain(metric.derived.iter().map(|derived| &derived.name)).cloned().collect();
+    let once: Vec<Value> = fields.iter().flat_map(|field| columns::once(field, "events")).collect();
     let mut own_key = columns::object(fields.iter().copied(), true);
     own_key["description"] =
         "The columns that the request says something of; null for those that it asked for as missing.".into();
@@ -155,7 +156,8 @@ fn of_metric(catalog: &Catalog, metric: &Metric) -> Subject {
         name: metric.name.clone(),
         description: format!("{} of {}{by}, in buckets of {grain}.", values.join(", "), metric.source),
         parameters: BTreeMap::from([
-            (COLUMNS, fields.iter().flat_map(|field| columns::once(field, "events")).collect()),
+            // Of one column alone, the values are listed.
+            (OTHER_COLUMNS, if fields.len() > 1 { once } else { Vec::new() }),
             (SEVERAL_COLUMNS, fields.iter().flat_map(|field| columns::several(field, "events")).collect()),
         ]),
         choices: BTreeMap::from([
@@ -229,7 +231,9 @@ fn values_of(metric: &Metric) -> Value {
     let measures = measures.map(|measure| {
         let of = measure.of.as_ref().map(ToString::to_string).unwrap_or_default();
         let mut schema = match measure.kind {
-            MeasureKind::Top { .. } => json!({"type": "array", "items": {"$ref": references::to_schema("Ranked")}}),
+            MeasureKind::Top { .. } => {
+                json!({"type": ["array", "null"], "items": {"$ref": references::to_schema("Ranked")}})
+            }
             kind => columns::in_answer(kind.value_type(), true),
         };
         schema["description"] = measure.kind.call(&of).into();

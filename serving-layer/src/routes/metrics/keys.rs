@@ -14,9 +14,7 @@ use super::query::{range, require};
 use super::{form, respond};
 use crate::answer::{self, KeysBody, Listed};
 use crate::app::App;
-use crate::openapi::{
-    AnswerRefusals, Columns as ColumnParameters, KnownAnswer, MetricName, Require, Times, WhichVersion,
-};
+use crate::openapi::{AnswerRefusals, KnownAnswer, MetricName, OtherColumns, Require, Times, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
 use crate::routes::{NameInPath, RequestedVersion};
@@ -40,7 +38,7 @@ const MOST: usize = 1_000;
         ("prefix" = Option<String>, Query, description = "Only values whose text begins so.", example = "a"),
         ("after" = Option<String>, Query, description = "Only values behind this one."),
         ("limit" = Option<usize>, Query, description = "How many values at most. Default: 100.", minimum = 1, maximum = 1000, example = 5),
-        ColumnParameters, Times, Require, KnownAnswer, WhichVersion),
+        OtherColumns, Times, Require, KnownAnswer, WhichVersion),
     responses(
         (status = 200, description = "The values.", headers(
             ("etag" = String, description = "Names the answer, for `If-None-Match`."),

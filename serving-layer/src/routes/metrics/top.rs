@@ -13,9 +13,7 @@ use super::query::{range, require};
 use super::{form, respond};
 use crate::answer::{self, RankedBy, Top, TopBody};
 use crate::app::App;
-use crate::openapi::{
-    AnswerRefusals, Columns as ColumnParameters, EventText, KnownAnswer, MetricName, Require, Times, WhichVersion,
-};
+use crate::openapi::{AnswerRefusals, EventText, KnownAnswer, MetricName, OtherColumns, Require, Times, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
 use crate::routes::{NameInPath, RequestedVersion};
@@ -43,7 +41,7 @@ const MOST: usize = 1_000;
             request gives no value of.", style = Form, explode = false),
         ("measure" = Option<String>, Query, description = "The measure or derived value that ranks. Default: the first number."),
         ("limit" = Option<usize>, Query, description = "How many keys at most. Default: 10.", minimum = 1, maximum = 1000, example = 5),
-        ColumnParameters, Times, Require, KnownAnswer, WhichVersion),
+        OtherColumns, Times, Require, KnownAnswer, WhichVersion),
     responses(
         (status = 200, description = "The keys.", headers(
             ("etag" = String, description = "Names the answer, for `If-None-Match`."),
