@@ -1,12 +1,21 @@
-//! What a request is called in logs. A client may say it; the answer always does.
+//! What a request is called in logs, and which trace it belongs to. A client may say both; the answer says what it is called.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 /// The header with the name, in a request and in its answer.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The header with the trace that a request belongs to, as W3C's Trace Context writes it.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest name that a client may give.
 const MAX: usize = 64;
+
+/// The trace that a request says it belongs to, if that can stand in a log.
+pub(crate) fn followed(headers: &HeaderMap) -> Option<&str> {
+    let is_plain = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
+    let value = headers.get(TRACEPARENT).filter(|value| value.len() <= MAX);
+    value.filter(|value| value.as_bytes().iter().all(is_plain))?.to_str().ok()
+}
 
 /// What a request is called.
 #[derive(Debug, Clone)]

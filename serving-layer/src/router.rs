@@ -13,12 +13,13 @@ use futures::FutureExt;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
-use tracing::{Instrument, debug, error, info_span};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug, error, info_span};
 
 use crate::access;
 use crate::app::App;
 use crate::problem::{Problem, SEVERAL};
-use crate::request_id::RequestId;
+use crate::request_id::{RequestId, followed};
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
 use crate::routes::{alerts, docs, health, live, openapi, reconciliations, reports, status, streams, tables, versions};
 
@@ -87,10 +88,15 @@ async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or("none", MatchedPath::as_str);
     // Its path and its query are not logged: they may name people.
-    let span = info_span!("request", id = id.as_str(), method = request.method().as_str(), route);
+    let method = request.method().as_str();
+    let span = info_span!("request", id = id.as_str(), method, route, status = Empty, traceparent = Empty);
+    if let Some(followed) = followed(request.headers()) {
+        span.record("traceparent", followed);
+    }
     let mut response = async {
         let response = next.run(request).await;
-        debug!(status = response.status().as_u16(), took_us = begun.elapsed().as_micros(), "answered");
+        Span::current().record("status", response.status().as_u16());
+        debug!(took_us = begun.elapsed().as_micros(), "answered");
         response
     }
     .instrument(span)

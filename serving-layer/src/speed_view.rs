@@ -33,6 +33,7 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
 use storage::ShardError;
+use tracing::{Instrument, debug_span};
 
 use crate::redis_link::{RedisLink, Unreachable};
 use crate::written::Shape;
@@ -125,7 +126,7 @@ impl SpeedView {
     pub(crate) async fn ask(&self, source: &str, question: Question) -> Result<Arc<Looked>, SpeedError> {
         // A catalog that was checked has no metric without its source.
         let looks = self.looks.get(source).ok_or(SpeedError::Interrupted)?;
-        looks.ask(question).await
+        looks.ask(question).instrument(debug_span!("look", source)).await
     }
 
     /// Reads all keys that a question means, of the shards of a source, each at a moment after this call.

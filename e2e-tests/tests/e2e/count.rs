@@ -10,6 +10,7 @@ mod full_speed;
 mod handover;
 mod late_duplicates;
 mod live;
+mod reads;
 mod reads_top;
 mod retained;
 mod second_observer;

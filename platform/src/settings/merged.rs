@@ -17,7 +17,8 @@ const PREFIX: &str = "BRAID__";
 const OPEN: [(&str, &str, &str); 3] = [("access", "keys", "_"), ("kafka", "client", "."), ("store", "options", "_")];
 
 /// Keys that the defaults lack because they may be absent; all of them are text.
-const OPTIONAL: [(&str, &str); 3] = [("access", "keys_file"), ("serving", "folder"), ("telemetry", "listen")];
+const OPTIONAL: [(&str, &str); 4] =
+    [("access", "keys_file"), ("serving", "folder"), ("telemetry", "listen"), ("telemetry", "traces")];
 
 pub(super) struct Merged {
     defaults: Table,

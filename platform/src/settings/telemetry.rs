@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::not_zero;
-use super::{SettingsError, Span};
+use super::{Secret, SettingsError, Span};
 
 /// Logs and the processes' own counters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,11 +22,21 @@ pub struct Telemetry {
     /// `http.listen`, too, but `/metrics` there only as long as it asks for no key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
+    /// The address of a collector of OpenTelemetry's traces, `http://host:4318`, which takes OTLP over HTTP as JSON. Only programs that are built
+    /// with the feature `otel` tell it of spans; others refuse the setting. By default nothing is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Secret>,
 }
 
 impl Default for Telemetry {
     fn default() -> Telemetry {
-        Telemetry { log: "info".to_owned(), format: LogFormat::Text, gauges_every: Span::from_secs(5), listen: None }
+        Telemetry {
+            log: "info".to_owned(),
+            format: LogFormat::Text,
+            gauges_every: Span::from_secs(5),
+            listen: None,
+            traces: None,
+        }
     }
 }
 
