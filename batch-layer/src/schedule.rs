@@ -25,7 +25,7 @@ use storage::{FollowedVersions, Storage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument, debug_span, error, info, warn};
 
 use self::agenda::{Agenda, Entry, Start};
 pub use self::job::{Done, Job};
@@ -289,10 +289,12 @@ impl Crew {
         let longest = reconciler.settings.rebuild_step.get();
         let step = start.until.map_or(longest, |until| between(now, until).min(longest));
         let (stop, reporter) = (self.stop_of(number, stop), self.reporter.clone());
-        running.spawn(async move {
+        let span = debug_span!("job", job = %job);
+        let run = async move {
             let (done, is_left) = job.run(part, step, (&reconciler, &reporter), &stop).await;
             Ended { job: number, done, is_left }
-        });
+        };
+        running.spawn(run.instrument(span));
     }
 
     /// Starts a job that leaves nothing.
