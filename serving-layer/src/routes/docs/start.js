@@ -4,7 +4,7 @@ const paint = () => document.documentElement.classList.toggle("dark-mode", dark.
 dark.addEventListener("change", paint);
 paint();
 
-window["swagger-ui-bundle"]({
+window.SwaggerUIBundle({
   url: "/openapi.json" + window.location.search,
   dom_id: "#document",
   deepLinking: true,
