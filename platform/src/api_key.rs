@@ -9,8 +9,6 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, error};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::settings::Secret;
-
 /// Every key begins with this, so that programs that search for secrets in texts find it.
 const PREFIX: &str = "braid_";
 /// What stands before a hash, and says what it is.
@@ -49,14 +47,14 @@ impl FromStr for Scope {
     }
 }
 
-/// Makes a key that nobody has.
+/// Makes a key that nobody has. It is a secret: whoever keeps it wraps it.
 ///
 /// # Errors
 /// If the operating system gives no random bytes.
-pub fn random() -> Result<Secret, error::Unspecified> {
+pub fn random() -> Result<String, error::Unspecified> {
     let mut bytes = [0; BYTES];
     SystemRandom::new().fill(&mut bytes)?;
-    Ok(Secret::from(format!("{PREFIX}{}", Hex(&bytes))))
+    Ok(format!("{PREFIX}{}", Hex(&bytes)))
 }
 
 /// What is known of a key without knowing it. It prints as `sha256:` and 64 hexadecimal digits, and so it stands in settings.
@@ -126,10 +124,10 @@ mod tests {
     fn keys_are_long_and_each_is_another() {
         let (one, other) = (random().expect("random"), random().expect("random"));
         assert_ne!(one, other);
-        assert_eq!(one.reveal().len(), PREFIX.len() + 64);
-        assert!(one.reveal().starts_with(PREFIX));
-        assert!(bool::from(KeyHash::of(one.reveal()).is(&KeyHash::of(one.reveal()))));
-        assert!(!bool::from(KeyHash::of(one.reveal()).is(&KeyHash::of(other.reveal()))));
+        assert_eq!(one.len(), PREFIX.len() + 64);
+        assert!(one.starts_with(PREFIX));
+        assert!(bool::from(KeyHash::of(&one).is(&KeyHash::of(&one))));
+        assert!(!bool::from(KeyHash::of(&one).is(&KeyHash::of(&other))));
     }
 
     #[test]
@@ -141,9 +139,9 @@ mod tests {
         assert!(bool::from(read.is(&abc)));
         assert_eq!(format!("{abc:?}"), "***");
         let key = random().expect("random");
-        for wrong in [key.reveal(), "sha256:ab", "", &"sha256:".repeat(12), &format!("sha256:{}", "x".repeat(64))] {
+        for wrong in [&key, "sha256:ab", "", &"sha256:".repeat(12), &format!("sha256:{}", "x".repeat(64))] {
             let error = wrong.parse::<KeyHash>().expect_err(wrong);
-            assert!(error.starts_with("a hash is sha256:") && !error.contains(key.reveal()), "{error}");
+            assert!(error.starts_with("a hash is sha256:") && !error.contains(&key), "{error}");
         }
     }
 

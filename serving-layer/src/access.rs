@@ -1,6 +1,6 @@
 //! Who may ask, what, and how much. A request is admitted before any handler runs.
 //!
-//! Without keys in the settings everything is answered, and [`Server::bind`](crate::Server::bind) listens to this machine only. With keys,
+//! Without keys in the settings everything is answered, and the server listens to this machine only. With keys,
 //! each request but those of health checks sends one, as `Authorization: Bearer KEY`, or as the password of HTTP Basic, which a browser asks
 //! its user for. What is held of keys is their hashes.
 //!
@@ -16,18 +16,14 @@ mod headers;
 mod presented;
 mod required;
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderMap;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use metrics::Counter;
 use platform::api_key::{KeyHash, Scope};
-use platform::settings::{self, GrantedKey};
+use platform::settings::{self, GrantedKey, Size};
 
-use crate::app::App;
 use crate::problem::Problem;
 use bucket::Bucket;
 
@@ -60,6 +56,25 @@ impl Gate {
     /// Whether requests have to send a key.
     pub(crate) fn asks_for_keys(&self) -> bool {
         !self.holders.is_empty()
+    }
+
+    /// A request that may be answered, with its body in memory, of at most `max` bytes, which arrived `within` that time.
+    ///
+    /// # Errors
+    /// What it lacks, or what is wrong with its body.
+    pub(crate) async fn admitted(&self, request: Request, max: Size, within: Duration) -> Result<Request, Problem> {
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        let admitted = self.admit(path.as_ref().map(MatchedPath::as_str), request.headers(), Instant::now());
+        let brought = match admitted {
+            Ok(()) => body::whole(request, max, within).await,
+            Err(problem) => {
+                body::discard(request.into_body(), max).await;
+                Err(problem)
+            }
+        };
+        brought.inspect_err(|refused| {
+            metrics::counter!("braid_serving_refused_total", "reason" => refused.kind).increment(1);
+        })
     }
 
     /// Admits a request to a path of the route table, or to `None` of them.
@@ -96,30 +111,10 @@ impl Holder {
     }
 }
 
-/// Lets a request through to its handler if it may be answered and has brought its body, whole.
-pub(crate) async fn admitted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let admitted = app.gate.admit(path.as_ref().map(MatchedPath::as_str), request.headers(), Instant::now());
-    let (max, within) = (app.http.max_body, app.http.request_timeout.get());
-    let refused = match admitted {
-        Ok(()) => match body::whole(request, max, within).await {
-            Ok(request) => return next.run(request).await,
-            Err(problem) => problem,
-        },
-        Err(problem) => {
-            body::discard(request.into_body(), max).await;
-            problem
-        }
-    };
-    metrics::counter!("braid_serving_refused_total", "reason" => refused.kind).increment(1);
-    refused.into_response()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use axum::http::{HeaderValue, header};
+    use axum::response::IntoResponse;
 
     use super::*;
 

@@ -13,7 +13,6 @@ use crate::alert::Standings;
 use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
-use crate::routes::status;
 use crate::topics::TopicClient;
 use crate::versions::{Host, Versions};
 
@@ -48,8 +47,6 @@ impl App {
         tasks.spawn(async move { redis.connect().await });
         let app = Arc::clone(self);
         tasks.spawn(async move { app.host.follow(&app.versions, app.followed.watch()).await });
-        let app = Arc::clone(self);
-        tasks.spawn(async move { status::follow(&app).await });
         tasks
     }
 

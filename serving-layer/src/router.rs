@@ -70,7 +70,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(|request: Request| async move { Problem::no_path(request.uri().path()) })
         // The last one is the first that a request meets.
         .layer(from_fn_with_state(Arc::clone(&app), bounded))
-        .layer(from_fn_with_state(Arc::clone(&app), access::admitted))
+        .layer(from_fn_with_state(Arc::clone(&app), admitted))
         .layer(from_fn_with_state(Arc::clone(&app), counted))
         .layer(compression())
         .with_state(app)
@@ -105,6 +105,14 @@ async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     id.tell(response.headers_mut());
     app.requests.count(route, response.status(), begun.elapsed());
     response
+}
+
+/// Lets a request through to its handler if it may be answered and has brought its body, whole.
+async fn admitted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.gate.admitted(request, app.http.max_body, app.http.request_timeout.get()).await {
+        Ok(request) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    }
 }
 
 /// Ends a request after `http.request_timeout`, and turns a panic into a problem.

@@ -35,6 +35,7 @@ use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
 use crate::router::router;
+use crate::routes::status;
 use crate::stream_read::{Access, KafkaLogs, LogClient};
 use crate::topics::TopicClient;
 use crate::versions::Host;
@@ -167,7 +168,9 @@ impl Server {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServeError> {
         info!(address = %self.address, "serving");
         telemetry::begin(&["braid_serving_incomplete_answers_total"]);
-        let background = self.app.spawn_background();
+        let mut background = self.app.spawn_background();
+        let app = Arc::clone(&self.app);
+        background.spawn(async move { status::follow(&app).await });
         let judging = self.alert_log.map(|log| tokio::spawn(alert::run(Arc::clone(&self.app), log, shutdown.clone())));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();

@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let is_name = (1..=64).contains(&args.name.len()) && args.name.chars().all(is_plain);
     ensure!(is_name, "--name {:?} is no name for a key: use at most 64 of a-z, 0-9, _ and -", args.name);
     let key = api_key::random().map_err(|_| anyhow::anyhow!("the operating system gives no random bytes"))?;
-    show(args.output, &Made::new(args.name, args.scope, key.reveal()))?;
+    show(args.output, &Made::new(args.name, args.scope, &key))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_what_the_settings_take() {
         let key = api_key::random().expect("random");
-        let made = Made::new("wall".to_owned(), Scope::Admin, key.reveal());
+        let made = Made::new("wall".to_owned(), Scope::Admin, &key);
         let folder = tempfile::tempdir().expect("a folder");
         let (settings, keys) = (folder.path().join("braid.toml"), folder.path().join("keys"));
         std::fs::write(&settings, format!("[access.keys]\n{}\n", made.setting)).expect("written");
@@ -108,8 +108,8 @@ mod tests {
         for settings in [of_settings, of_file] {
             let granted = settings.access.granted().expect("a key");
             assert_eq!((granted.len(), granted[0].name.as_str(), granted[0].scope), (1, "wall", Scope::Admin));
-            assert!(bool::from(granted[0].hash.is(&KeyHash::of(key.reveal()))));
+            assert!(bool::from(granted[0].hash.is(&KeyHash::of(&key))));
         }
-        assert_eq!(made.to_string().matches(key.reveal()).count(), 1);
+        assert_eq!(made.to_string().matches(&key).count(), 1);
     }
 }

@@ -12,6 +12,11 @@ use tokio::net::TcpStream;
 
 use crate::test_server::{TOTAL, TestServer};
 
+/// A key that nobody has.
+fn made() -> Secret {
+    Secret::from(api_key::random().expect("random"))
+}
+
 /// A serving layer that asks for keys, and two of them.
 struct Guarded {
     server: TestServer,
@@ -21,8 +26,7 @@ struct Guarded {
 
 impl Guarded {
     async fn serving(change: impl FnOnce(&mut TestServer)) -> Guarded {
-        let (mut server, reader, admin) =
-            (TestServer::new().await, api_key::random().expect("random"), api_key::random().expect("random"));
+        let (mut server, reader, admin) = (TestServer::new().await, made(), made());
         let line = |scope: &str, key: &Secret| format!("{scope} {}", KeyHash::of(key.reveal()));
         server.settings.access.keys =
             Properties::from_iter([("wall", line("read", &reader)), ("ops", line("admin", &admin))]);
@@ -69,7 +73,7 @@ async fn problem(response: Response) -> (u16, String, String) {
 async fn who_has_no_key_or_a_wrong_one_is_told_how_to_get_one() {
     let guarded = Guarded::serving(|_| {}).await;
     guarded.until_complete().await;
-    let other = api_key::random().expect("random");
+    let other = made();
     let hash = KeyHash::of(guarded.admin.reveal()).to_string();
     for (authorization, kind, word) in [
         (None, "no-key", "braid key new"),
