@@ -22,6 +22,9 @@ const A_MONDAY: i64 = -3;
 /// The days of four centuries, after which the calendar repeats.
 const FOUR_CENTURIES: i64 = 146_097;
 
+/// How far beyond the years 1 to 9999 there are steps: more than the widest step or window reaches.
+const BEYOND_US: i64 = 10_000 * DAY_US;
+
 /// The length of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Width {
@@ -160,7 +163,7 @@ impl Steps {
 
     /// The step that holds the instant.
     fn around(self, instant_us: i64) -> TimeRange {
-        let instant_us = instant_us.clamp(MIN_INSTANT_US - 400 * DAY_US, MAX_INSTANT_US + 400 * DAY_US);
+        let instant_us = instant_us.clamp(MIN_INSTANT_US - BEYOND_US, MAX_INSTANT_US + BEYOND_US);
         match self.width {
             Width::Within(us) if self.zone == Tz::UTC => {
                 let from_us = bucket_start(instant_us, us);
