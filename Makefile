@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-compose lint fuzz mutants bench profile
+.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-page test-compose lint fuzz mutants bench profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -52,6 +52,11 @@ test-cdc: ## a table that follows a real PostgreSQL, by Debezium's connector in 
 	$(CARGO) build --locked --workspace --all-targets
 	jars=$$(e2e-tests/connect-jars.sh) && \
 	BRAID_TEST_CDC=$$jars RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test e2e cdc
+
+test-page: ## the HTTP API is driven by its OpenAPI document with Schemathesis, which is fetched once
+	@deploy/install.sh test-page
+	$(CARGO) build --locked --workspace
+	e2e-tests/schemathesis.sh $(TARGET)/debug/braid
 
 test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; exit code 3 without an engine
 	@deploy/install.sh test-compose

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Finds packages that are missing for `make run`, `make test`, `make test-s3`, `make test-cdc`, `make test-compose`, `make lint`, `make fuzz` or
-# `make profile`, and installs them, printing each command. It does not install Docker.
+# Finds packages that are missing for `make run`, `make test`, `make test-s3`, `make test-cdc`, `make test-page`, `make test-compose`,
+# `make lint`, `make fuzz` or `make profile`, and installs them, printing each command. It does not install Docker.
 #
-#     deploy/install.sh run|test|test-s3|test-cdc|test-compose|lint|fuzz|profile
+#     deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|fuzz|profile
 #
 # NO_INSTALL=1 only prints the commands, and fails if something is missing. Packages are installed with apt-get; on a system
 # without it, the script lists the missing ones. Rust is updated with rustup, if that is installed. `make run` works without Java,
 # Maven and Kafka's jars, so there it is no failure if they cannot be had.
 set -eu
 
-purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-cdc|test-compose|lint|fuzz|profile"}
+purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|fuzz|profile"}
 here=$(cd "$(dirname "$0")" && pwd)
 # Cargo.toml names the oldest Rust version that works.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
@@ -39,6 +39,10 @@ main() {
     need_header openssl libssl-dev
     case $purpose in
     run) need redis-server redis-server ;;
+    test-page)
+        need redis-server redis-server
+        need_python
+        ;;
     test | test-s3 | test-cdc | profile)
         need redis-server redis-server
         need_java
@@ -46,6 +50,7 @@ main() {
         [ "$purpose" != profile ] || need perf linux-perf
         [ "$purpose" != profile ] || need pgrep procps
         [ "$purpose" != test ] || need_python
+        [ "$purpose" != test ] || need promtool prometheus
         [ "$purpose" != test-cdc ] || need_postgres
         ;;
     lint | fuzz) ;;
@@ -72,6 +77,7 @@ main() {
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/connect-jars.sh" >/dev/null || missing=1
         ;;
+    test-page) "$here/../e2e-tests/schemathesis.sh" --install >/dev/null || missing=1 ;;
     profile)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         install_flame_graphs

@@ -123,6 +123,7 @@ impl From<StoreError> for SessionError {
 /// archived cannot be decoded under the new ones, or the archivers do not stop in time. Whatever is wrong with an archive that the
 /// active version does not write is logged, and tried again.
 pub async fn run(settings: &Settings, versions: FollowedVersions, shutdown: Shutdown) -> Result<(), ArchiveError> {
+    platform::telemetry::begin(&["braid_archive_records_total"]);
     let stop = shutdown.token().child_token();
     let all = units::supervise(settings, versions, &stop);
     platform::shutdown::run_until(&shutdown, "archivers", settings.archive.shutdown.get(), all).await?

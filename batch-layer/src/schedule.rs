@@ -19,13 +19,13 @@ use platform::settings::{Settings, Size};
 use platform::shutdown::{DeadlineExceeded, Shutdown, run_until};
 use platform::store::StoreError;
 use platform::task::joined;
-use platform::telemetry::error_text;
+use platform::telemetry::{self, error_text};
 use shared_logic::version::DeployedVersions;
 use storage::{FollowedVersions, Storage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument, debug_span, error, info, warn};
 
 use self::agenda::{Agenda, Entry, Start};
 pub use self::job::{Done, Job};
@@ -33,6 +33,14 @@ pub(crate) use self::retiring::Retiring;
 use self::wanted::WantedTable;
 use crate::reconcile::Reconciler;
 use crate::report::Reporter;
+
+/// What alerts look at, which may never have happened.
+const FAILURES: [&str; 4] = [
+    "braid_maintenance_failures_total",
+    "braid_reconcile_failures_total",
+    "braid_report_failures_total",
+    "braid_version_retire_failures_total",
+];
 
 /// The longest sleep, so that it is noticed when the clock is set.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -62,6 +70,7 @@ pub enum ScheduleError {
 /// # Errors
 /// [`ScheduleError`]. A job that fails is logged, and tried again at its next tick.
 pub async fn run(settings: &Settings, versions: FollowedVersions, shutdown: Shutdown) -> Result<(), ScheduleError> {
+    telemetry::begin(&FAILURES);
     let now = versions.now();
     let storage = Storage::new(&settings.store, &now.active().deployment)?;
     let retiring = Retiring::new(settings, &versions);
@@ -280,10 +289,12 @@ impl Crew {
         let longest = reconciler.settings.rebuild_step.get();
         let step = start.until.map_or(longest, |until| between(now, until).min(longest));
         let (stop, reporter) = (self.stop_of(number, stop), self.reporter.clone());
-        running.spawn(async move {
+        let span = debug_span!("job", job = %job);
+        let run = async move {
             let (done, is_left) = job.run(part, step, (&reconciler, &reporter), &stop).await;
             Ended { job: number, done, is_left }
-        });
+        };
+        running.spawn(run.instrument(span));
     }
 
     /// Starts a job that leaves nothing.

@@ -3,7 +3,8 @@
 //! - [`init`] writes a first catalog from a sample of records;
 //! - [`up`] runs the whole platform in one process;
 //! - [`send`] and [`produce`] put records into a source's topic;
-//! - [`query`] asks the serving layer; [`watch`] prints what a stream writes, as it is written;
+//! - [`query`] asks the serving layer; [`top`] shows the largest keys; [`watch`] prints what a stream writes, as it is written;
+//! - [`alerts`] shows what is known of alerts;
 //! - [`health`] asks a process whether it is healthy;
 //! - [`catalog`] checks a catalog;
 //! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
@@ -12,10 +13,12 @@
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`version`] creates, replays, compares and replaces versions of the deployment;
+//! - [`key`] makes API keys for the serving layer;
 //! - [`completions`] teaches a shell these commands.
 //!
 //! [`output`] is how they are told to print.
 
+pub mod alerts;
 pub mod audit;
 pub mod catalog;
 pub mod close;
@@ -24,6 +27,7 @@ pub mod erasures;
 pub mod health;
 pub mod imports;
 pub mod init;
+pub mod key;
 pub mod lost;
 pub mod output;
 pub mod produce;
@@ -32,6 +36,7 @@ pub mod rejected;
 pub mod send;
 pub mod status;
 pub mod streams;
+pub mod top;
 pub mod up;
 pub mod version;
 pub mod watch;

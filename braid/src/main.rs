@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use braid::commands::{
-    audit, catalog, close, completions, erasures, health, imports, init, lost, produce, query, rejected, send, status,
-    streams, up, version, watch,
+    alerts, audit, catalog, close, completions, erasures, health, imports, init, key, lost, produce, query, rejected,
+    send, status, streams, top, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -35,7 +35,9 @@ enum Command {
     Send(send::Args),
     Produce(produce::Args),
     Query(query::Args),
+    Top(top::Args),
     Watch(watch::Args),
+    Alerts(alerts::Args),
     Health(health::Args),
     Catalog(catalog::Args),
     Status(status::Args),
@@ -49,6 +51,8 @@ enum Command {
     Audit(audit::Args),
     Imports(imports::Args),
     Erasures(erasures::Args),
+    #[command(subcommand)]
+    Key(key::Args),
     Completions(completions::Args),
 }
 
@@ -87,7 +91,9 @@ async fn run() -> ExitCode {
         Command::Send(args) => send::run(args, &cli.settings).await,
         Command::Produce(args) => produce::run(args, &cli.settings).await,
         Command::Query(args) => query::run(args).await,
+        Command::Top(args) => top::run(args).await,
         Command::Watch(args) => watch::run(args).await,
+        Command::Alerts(args) => alerts::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Catalog(args) => catalog::run(&args, &cli.settings).await,
         Command::Status(args) => status::run(args, &cli.settings).await,
@@ -99,6 +105,7 @@ async fn run() -> ExitCode {
         Command::Audit(args) => audit::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
+        Command::Key(args) => key::run(args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match ended {

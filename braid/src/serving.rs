@@ -1,9 +1,11 @@
 //! Asks a serving layer over HTTP.
 //!
+//! - `api_key`: the key that every request sends, if there is one;
 //! - `events`: server-sent events;
 //! - `refusal`: a response other than 200, in words;
 //! - `gap`: why an answer is not complete, in words.
 
+mod api_key;
 mod events;
 mod gap;
 mod refusal;
@@ -12,6 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::Url;
+use reqwest::header::HeaderMap;
+
+use self::api_key::ApiKeyArgs;
 
 pub use self::events::{Event, Events, Told};
 pub use self::gap::Gap;
@@ -26,6 +31,8 @@ pub struct ServingArgs {
     /// Where the serving layer listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     http: String,
+    #[command(flatten)]
+    key: ApiKeyArgs,
 }
 
 /// A serving layer, wherever it listens.
@@ -33,6 +40,8 @@ pub struct ServingArgs {
 pub struct Serving {
     base: Url,
     client: reqwest::Client,
+    /// What every request says of who asks.
+    headers: HeaderMap,
 }
 
 /// What a request gets.
@@ -48,11 +57,13 @@ impl ServingArgs {
     /// The serving layer that the flag names; it is not asked yet.
     ///
     /// # Errors
-    /// If the flag is not an address: `host:port` or a URL.
+    /// If the flag is not an address: `host:port` or a URL. If the file with the key cannot be read.
     pub fn serving(&self) -> Result<Serving> {
         let base = if self.http.contains("://") { self.http.clone() } else { format!("http://{}", self.http) };
         let base = Url::parse(&base).with_context(|| format!("--http {} is not an address", self.http))?;
-        Ok(Serving { base, client: reqwest::Client::builder().timeout(TIMEOUT).build()? })
+        let headers = self.key.headers()?;
+        let client = reqwest::Client::builder().timeout(TIMEOUT).default_headers(headers.clone()).build()?;
+        Ok(Serving { base, client, headers })
     }
 }
 
@@ -83,6 +94,14 @@ impl Serving {
         Ok(if status.is_success() { Reply::Answer(body) } else { Reply::Refused(Refusal::new(status, body)) })
     }
 
+    /// The events of a URL. `last_event_id` is where to go on; nothing is read yet.
+    ///
+    /// # Errors
+    /// If no client can be made.
+    pub fn events(&self, url: Url, last_event_id: Option<String>) -> Result<Events> {
+        Events::new(url, self.headers.clone(), last_event_id)
+    }
+
     /// The body of a path's answer.
     ///
     /// # Errors
@@ -109,7 +128,7 @@ mod tests {
     #[test]
     fn an_address_is_a_host_and_port_or_a_url() {
         let url = |http: &str| {
-            let serving = ServingArgs { http: http.to_owned() }.serving()?;
+            let serving = ServingArgs { http: http.to_owned(), key: ApiKeyArgs::default() }.serving()?;
             serving.url(&["v1", "status"]).map(|url| url.to_string())
         };
         assert_eq!(url("10.0.0.7:8080").expect("a URL"), "http://10.0.0.7:8080/v1/status");

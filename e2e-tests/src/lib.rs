@@ -5,7 +5,8 @@
 //! as [`Traffic`] batch by batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills
 //! processes, and compares the answers with an [`Oracle`] that counts row by row, and what [`streams`] write with another one.
 //! [`Archive`] reads the archive's files as any Delta reader would, and a second [`Observer`] reads tables with other engines. By
-//! `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]). A [`Stranger`](stranger::Stranger) has a file and
+//! `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]). A real [`Prometheus`](prometheus::Prometheus) asks what alert rules and
+//! dashboard ask. A [`Stranger`](stranger::Stranger) has a file and
 //! types commands. Scenarios wait for conditions, never for time to pass.
 //!
 //! Whatever can fail returns an error that says what was seen instead, and the scenario fails with it. Every child dies with the
@@ -20,6 +21,7 @@ pub mod drift;
 pub mod exactness;
 mod fetched;
 pub mod kafka;
+pub mod live;
 pub mod load;
 pub mod mutation;
 pub mod naive;
@@ -28,6 +30,7 @@ pub mod observer;
 pub mod oracle;
 mod places;
 pub mod printed;
+pub mod prometheus;
 pub mod reach;
 pub mod registry;
 pub mod s3;

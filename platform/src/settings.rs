@@ -9,6 +9,8 @@
 //!
 //! A process loads [`Settings`] once and passes to each part the section that it needs; nothing here is global.
 
+mod access;
+mod alerts;
 mod archive;
 mod args;
 mod bounds;
@@ -40,6 +42,8 @@ use serde::{Deserialize, Serialize};
 
 use self::merged::Merged;
 
+pub use self::access::{Access, GrantedKey};
+pub use self::alerts::Alerts;
 pub use self::archive::Archive;
 pub use self::args::SettingsArgs;
 pub use self::catalog::Catalog;
@@ -76,6 +80,8 @@ pub struct Settings {
     pub store: Store,
     /// The public HTTP interface of the serving layer.
     pub http: Http,
+    /// Who may ask the serving layer, and how much.
+    pub access: Access,
     /// The speed layer's worker.
     pub speed: Speed,
     /// The speed layer's lanes, which write streams.
@@ -86,6 +92,8 @@ pub struct Settings {
     pub reconcile: Reconcile,
     /// The serving layer's caches.
     pub serving: Serving,
+    /// The serving layer's alerts.
+    pub alerts: Alerts,
     /// The versions of the deployment.
     pub versions: Versions,
     /// Logs and the processes' own counters.
@@ -133,11 +141,14 @@ impl Settings {
         self.registry.check()?;
         self.store.check()?;
         self.http.check()?;
+        self.access.check()?;
         self.speed.check()?;
         self.streams.check()?;
         self.archive.check()?;
         self.reconcile.check()?;
         self.serving.check()?;
-        self.versions.check()
+        self.alerts.check()?;
+        self.versions.check()?;
+        self.telemetry.check()
     }
 }

@@ -5,6 +5,8 @@
 //! `braid_` and its part (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends with its unit.
 
 mod endpoint;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -49,6 +51,12 @@ pub enum TelemetryError {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// The setting `telemetry.traces` cannot be used.
+    #[error("setting telemetry.traces: {reason}")]
+    Traces {
+        /// Why not.
+        reason: String,
+    },
     /// Another part of the process has already installed a log subscriber or a recorder.
     #[error("cannot install {what}: {reason}")]
     Install {
@@ -81,21 +89,64 @@ pub fn init(settings: &settings::Telemetry) -> Result<(), TelemetryError> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)
         .map_err(|error| TelemetryError::Install { what: "the recorder of counters", reason: error.to_string() })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = match settings.format {
-        settings::LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        settings::LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    installed.map_err(|error| TelemetryError::Install { what: "the log subscriber", reason: error.to_string() })?;
+    match &settings.traces {
+        Some(collector) => log_and_trace(settings, filter, collector)?,
+        None => log(settings, filter)?,
+    }
     keep_up(handle.clone())?;
     // The lock is held and the cell was empty, so this cannot find it filled.
     let _ = RECORDER.set(handle);
     Ok(())
 }
 
+/// Writes logs.
+fn log(settings: &settings::Telemetry, filter: EnvFilter) -> Result<(), TelemetryError> {
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed = match settings.format {
+        settings::LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        settings::LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    installed.map_err(|error| TelemetryError::Install { what: "the log subscriber", reason: error.to_string() })
+}
+
+/// Writes logs, and tells a collector of spans, whatever is logged of them.
+#[cfg(feature = "otel")]
+fn log_and_trace(
+    settings: &settings::Telemetry,
+    filter: EnvFilter,
+    collector: &settings::Secret,
+) -> Result<(), TelemetryError> {
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+
+    let traces = traces::Traces::to(collector.reveal())?.with_filter(filter_fn(traces::Traces::is_ours));
+    let (both, lines) = (tracing_subscriber::registry().with(traces), tracing_subscriber::fmt::layer());
+    let lines = lines.with_writer(std::io::stderr);
+    let installed = match settings.format {
+        settings::LogFormat::Text => {
+            both.with(lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter)).try_init()
+        }
+        settings::LogFormat::Json => both.with(lines.json().flatten_event(true).with_filter(filter)).try_init(),
+    };
+    installed.map_err(|error| TelemetryError::Install { what: "the log subscriber", reason: error.to_string() })
+}
+
+#[cfg(not(feature = "otel"))]
+fn log_and_trace(_: &settings::Telemetry, _: EnvFilter, _: &settings::Secret) -> Result<(), TelemetryError> {
+    let reason = "this program was built without traces: build it with `--features otel`, or leave the setting out";
+    Err(TelemetryError::Traces { reason: reason.to_owned() })
+}
+
 /// Everything counted so far in the Prometheus text format; empty before [`init`].
 pub fn render() -> String {
     RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Begins counters without labels at zero. A counter that appears only with what it counts has no rise that an alert could see.
+pub fn begin(counters: &[&'static str]) {
+    counters.iter().for_each(|name| metrics::counter!(*name).increment(0));
 }
 
 /// An error and its causes in one line, for the log.

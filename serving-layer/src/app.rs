@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use platform::settings;
+use platform::settings::{self, Span};
+use serde_json::Value;
+use shared_logic::catalog::Catalog;
 use storage::FollowedVersions;
 use tokio::task::JoinSet;
 
+use crate::access::Gate;
+use crate::alert::Standings;
+use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
-use crate::stream_read::Access;
 use crate::topics::TopicClient;
 use crate::versions::{Host, Versions};
+
+/// Makes the OpenAPI document.
+pub(crate) type Describe = fn(&Catalog, bool, i64) -> Value;
 
 /// Shared by all requests.
 pub(crate) struct App {
@@ -18,8 +25,18 @@ pub(crate) struct App {
     /// Where the versions come from.
     pub(crate) followed: FollowedVersions,
     pub(crate) host: Host,
+    /// Answers that are watched.
+    pub(crate) live: Live,
     pub(crate) http: settings::Http,
     pub(crate) requests: Requests,
+    /// What is known of alerts.
+    pub(crate) alerts: Standings,
+    /// Who may ask.
+    pub(crate) gate: Gate,
+    /// Describes all paths, for a catalog, with keys or without, as of a moment. It knows all handlers, and one of them calls it.
+    pub(crate) describe: Describe,
+    /// How often the status is told as gauges.
+    pub(crate) gauges_every: Span,
 }
 
 impl App {
@@ -41,10 +58,5 @@ impl App {
     /// Answers questions about topics.
     pub(crate) fn topics(&self) -> &dyn TopicClient {
         self.host.topics.as_ref()
-    }
-
-    /// What the readers of streams share.
-    pub(crate) fn access(&self) -> &Access {
-        &self.host.access
     }
 }

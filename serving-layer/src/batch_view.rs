@@ -10,7 +10,8 @@
 //! - `shelf`: the segments of one view on disk; `disk`: what all views share;
 //! - `segment`: a file of sorted rows;
 //! - `question`: which parts of which segments answer a question;
-//! - `cells`: what a question gets.
+//! - `cells`: what a question gets;
+//! - `sweep`: all keys, one after the other.
 
 mod cells;
 mod day;
@@ -22,6 +23,7 @@ mod reader;
 mod runs;
 mod segment;
 mod shelf;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +42,7 @@ pub(crate) use disk::Disk;
 pub(crate) use reader::{Refreshed, ViewReader};
 use segment::Segment;
 pub(crate) use segment::SegmentError;
+pub(crate) use sweep::Keys;
 
 /// A question about at most so many rows is answered at once if all blocks are in memory. Others do not hold up the thread.
 const ROWS_AT_ONCE: usize = 4_096;

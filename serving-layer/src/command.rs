@@ -29,6 +29,8 @@ pub fn main() -> Result<()> {
 async fn run() -> Result<()> {
     let process = Process::start(&Args::parse().settings)?;
     let settings = &process.settings;
+    crate::granted_keys(settings)?;
+    platform::telemetry::listen(&settings.telemetry).await?;
     let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     let shutdown = Shutdown::on_signals()?;
     let Some(versions) = FollowedVersions::start_waiting(settings, &catalog, &shutdown).await? else { return Ok(()) };

@@ -2,17 +2,26 @@
 
 use serde::Serialize;
 use shared_logic::complete::Gap;
+use utoipa::ToSchema;
 
-/// Something that may be missing. Of a metric, it concerns the whole range of the answer, because a late event can belong to any
-/// bucket.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Records that arrived may be missing, or erased ones may be counted. Of a metric, it concerns the whole range of the answer, because a late
+/// event can belong to any bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Gap)]
 pub(crate) struct GapText {
+    /// The reason as a word, such as `not_archived`, `lost` or `retired`.
     reason: &'static str,
+    /// The reason in words, and what to do.
     text: String,
     source: String,
+    /// The topic's id; null if the gap concerns the whole source.
+    #[schema(required = true)]
     log: Option<String>,
+    #[schema(required = true)]
     partition: Option<i32>,
+    #[schema(required = true, format = DateTime)]
     from: Option<String>,
+    #[schema(required = true, format = DateTime)]
     to: Option<String>,
 }
 

@@ -2,44 +2,65 @@
 //!
 //! A problem says what to do, and names the parameter if one has to change. Server faults are logged where they occur; a problem
 //! only reports them.
+//!
+//! - `access`: the problems of requests that are not admitted.
+
+mod access;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use platform::telemetry::error_text;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::batch_view::SegmentError;
+use crate::gap_text::GapText;
 use crate::speed_view::SpeedError;
-use crate::stream_read::{NotRead, WATCHERS_MAX};
+use crate::stream_read::NotRead;
 
-/// After how many seconds a client may try again.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// After how many seconds a client may try again what is not possible now.
+const RETRY_AFTER_SECONDS: u32 = 1;
+/// How a client may send a key. A browser asks its user for the second.
+const CHALLENGES: [&str; 2] = ["Bearer realm=\"braid\"", "Basic realm=\"braid\", charset=\"UTF-8\""];
+
+/// The path of several queries at once, which are in the body of the request.
+pub(crate) const SEVERAL: &str = "/v1/query";
 
 /// The parameter that names a version of the deployment; every path has it whose answers are of one.
 pub(crate) const VERSION: &str = "version";
 
 /// The body of the response, and its status.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// Names the kind of problem.
+    /// Names the kind of problem, as `urn:braid:problem:bad-parameter`.
     #[serde(rename = "type", serialize_with = "as_urn")]
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     title: &'static str,
     #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
+    /// What is wrong, and what to do.
     pub(crate) detail: String,
     /// The parameter that has to change.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) parameter: Option<String>,
     /// Why the answer is not complete, if a complete one was required.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<GapText>)]
     gaps: Vec<Value>,
+    /// After how many seconds it may be tried again.
+    #[serde(skip)]
+    retry_after: Option<u32>,
+    /// Whether the path answers POST alone, and not GET and HEAD.
+    #[serde(skip)]
+    is_of_post: bool,
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
-        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new() }
+        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new(), retry_after: None, is_of_post: false }
     }
 
     /// A parameter that is unknown, is repeated, or has a value that cannot be used.
@@ -87,7 +108,9 @@ impl Problem {
     /// The version lives, and this process cannot serve it.
     pub(crate) fn version_not_served(name: &str, why: &str) -> Problem {
         let detail = format!("version {name} cannot be served here: {why}");
-        Problem::of_version(StatusCode::SERVICE_UNAVAILABLE, "version-not-served", "The version is not served", detail)
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let problem = Problem::of_version(status, "version-not-served", "The version is not served", detail);
+        Problem { retry_after: Some(RETRY_AFTER_SECONDS), ..problem }
     }
 
     fn of_version(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
@@ -120,10 +143,19 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "unknown-date", "The day was not written", detail)
     }
 
-    /// As many clients watch streams as may.
-    pub(crate) fn too_many_watchers() -> Problem {
-        let detail = format!("{WATCHERS_MAX} clients watch streams already; try again, or ask another process");
-        Problem::unavailable("too-many-watchers", "Too many clients watch streams", detail)
+    /// As many clients watch as may.
+    pub(crate) fn too_many_watchers(most: usize) -> Problem {
+        let detail = format!("{most} clients watch already (serving.live_clients); try again, or ask another process");
+        Problem::unavailable("too-many-watchers", "Too many clients watch", detail)
+    }
+
+    /// As many questions are watched as may.
+    pub(crate) fn too_many_questions(most: usize) -> Problem {
+        let detail = format!(
+            "{most} different questions are watched already (serving.live_questions); watch one of them, ask without watching, or \
+             ask another process"
+        );
+        Problem::unavailable("too-many-questions", "Too many questions are watched", detail)
     }
 
     /// There is no such path.
@@ -133,9 +165,27 @@ impl Problem {
     }
 
     /// The path exists, but not with this method.
-    pub(crate) fn method(method: &str) -> Problem {
-        let detail = format!("{method} is not possible here; every path answers GET and HEAD only");
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+    pub(crate) fn method(method: &str, path: &str) -> Problem {
+        // All others only read what their query string says.
+        let is_of_post = path == SEVERAL;
+        let detail = format!("{method} is not possible here; {path} answers {} only", allowed(is_of_post));
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
+        Problem { is_of_post, ..problem }
+    }
+
+    /// The body of a request is not what it has to be.
+    pub(crate) fn body(why: &str) -> Problem {
+        let detail = format!("the body cannot be read: {why}; /docs shows one that can");
+        Problem::new(StatusCode::BAD_REQUEST, "bad-body", "The body cannot be used", detail)
+    }
+
+    /// The same of one of several queries.
+    pub(crate) fn of_query(self, at: usize) -> Problem {
+        let parameter = match &self.parameter {
+            Some(name) => format!("queries[{at}].{name}"),
+            None => format!("queries[{at}]"),
+        };
+        Problem { detail: format!("queries[{at}]: {}", self.detail), parameter: Some(parameter), ..self }
     }
 
     /// No snapshot was taken yet.
@@ -177,12 +227,22 @@ impl Problem {
 
     /// Not possible now; trying again may help.
     fn unavailable(kind: &'static str, title: &'static str, detail: String) -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail);
+        Problem { retry_after: Some(RETRY_AFTER_SECONDS), ..problem }
     }
 }
 
 impl From<SpeedError> for Problem {
     fn from(error: SpeedError) -> Problem {
+        match error {
+            SpeedError::TooMany { .. } => {
+                return Problem::unavailable("too-many-keys", "There are too many keys", error.to_string());
+            }
+            SpeedError::Overtaken { .. } => {
+                return Problem::unavailable("overtaken", "The speed view changes too fast", error.to_string());
+            }
+            _ => {}
+        }
         let detail = format!("{}; without redis the numbers would be too small", error_text(&error));
         Problem::unavailable("redis-unavailable", "The speed view cannot be read", detail)
     }
@@ -210,15 +270,34 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("a problem is plain data");
         let mut response = (self.status, body).into_response();
-        let mut set = |name, value| drop(response.headers_mut().insert(name, HeaderValue::from_static(value)));
-        set(header::CONTENT_TYPE, "application/problem+json");
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed(self.is_of_post)));
+        }
+        let headers = response.headers_mut();
         match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => set(header::ALLOW, "GET, HEAD"),
-            StatusCode::SERVICE_UNAVAILABLE => set(header::RETRY_AFTER, RETRY_AFTER_SECONDS),
+            StatusCode::UNAUTHORIZED => {
+                for challenge in CHALLENGES {
+                    headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                }
+            }
+            // What is left of the body would be taken for the next request.
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             _ => {}
         }
         response
     }
+}
+
+/// The methods that a path answers.
+fn allowed(is_of_post: bool) -> &'static str {
+    if is_of_post { "POST" } else { "GET, HEAD" }
 }
 
 fn as_urn<S: serde::Serializer>(kind: &str, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,29 +1,41 @@
-//! The table of all routes, and what applies to every request: a time-out, telemetry, and a problem for any other path.
+//! The table of all routes, and what applies to every request: who may ask, a time-out, telemetry, a name for the log, and a problem for any
+//! other path.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use futures::FutureExt;
-use tracing::error;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug, error, info_span};
 
+use crate::access;
 use crate::app::App;
-use crate::problem::Problem;
-use crate::routes::metrics::{definitions, series, total};
-use crate::routes::{health, openapi, reconciliations, reports, status, streams, tables, versions};
+use crate::problem::{Problem, SEVERAL};
+use crate::request_id::{RequestId, followed};
+use crate::routes::metrics::{definitions, keys, series, several, top, total};
+use crate::routes::{alerts, docs, health, live, openapi, reconciliations, reports, status, streams, tables, versions};
 
-/// All paths. `openapi.json` describes the same ones; a test compares them.
+/// Answers of so many bytes are sent as they are: they go in one packet.
+const COMPRESSED_ABOVE: u16 = 1_024;
+
+/// All paths. The annotations of their handlers describe the same ones; a test compares them.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     vec![
         ("/v1/metrics", get(definitions::all)),
         ("/v1/metrics/{metric}", get(definitions::one)),
         ("/v1/metrics/{metric}/total", get(total::total)),
         ("/v1/metrics/{metric}/series", get(series::series)),
+        ("/v1/metrics/{metric}/top", get(top::top)),
+        ("/v1/metrics/{metric}/keys", get(keys::keys)),
+        (SEVERAL, post(several::several)),
         ("/v1/streams", get(streams::list::all)),
         ("/v1/streams/{stream}", get(streams::read::read)),
         ("/v1/tables", get(tables::list::all)),
@@ -31,42 +43,88 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/reports", get(reports::list::all)),
         ("/v1/reports/{report}", get(reports::row::row)),
         ("/v1/reconciliations", get(reconciliations::newest)),
+        ("/v1/alerts", get(alerts::all)),
         ("/v1/status", get(status::status)),
         ("/v1/versions", get(versions::all)),
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
         ("/metrics", get(health::telemetry)),
         ("/openapi.json", get(openapi::document)),
+        ("/docs", get(docs::index)),
+        ("/docs/{file}", get(docs::file)),
     ]
 }
 
 /// The service that answers all requests.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let router = routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    let watched = |path: &str, route: MethodRouter<Arc<App>>| {
+        let can_be_watched = live::PATHS.contains(&path);
+        if can_be_watched { route.layer(from_fn_with_state(Arc::clone(&app), live::or_answered)) } else { route }
+    };
+    let routes = routes().into_iter();
+    let router = routes.fold(Router::new(), |router, (path, route)| router.route(path, watched(path, route)));
     router
-        .method_not_allowed_fallback(|request: Request| async move { Problem::method(request.method().as_str()) })
+        .method_not_allowed_fallback(|request: Request| async move {
+            Problem::method(request.method().as_str(), request.uri().path())
+        })
         .fallback(|request: Request| async move { Problem::no_path(request.uri().path()) })
-        .layer(from_fn_with_state(Arc::clone(&app), bounded_and_counted))
+        // The last one is the first that a request meets.
+        .layer(from_fn_with_state(Arc::clone(&app), bounded))
+        .layer(from_fn_with_state(Arc::clone(&app), admitted))
+        .layer(from_fn_with_state(Arc::clone(&app), counted))
+        .layer(compression())
         .with_state(app)
 }
 
-/// Ends a request after `http.request_timeout`, turns a panic into a problem, and counts requests.
-async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
+/// Answers are compressed for those who say that they read gzip: not short ones, and not events, each of which is sent at once.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let predicate = SizeAbove::new(COMPRESSED_ABOVE).and(NotForContentType::SSE);
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate)
+}
+
+/// Names a request in the log, counts it, and tells browsers what to do with its answer.
+async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (begun, id) = (Instant::now(), RequestId::of(request.headers()));
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or("none", MatchedPath::as_str);
+    // Its path and its query are not logged: they may name people.
+    let method = request.method().as_str();
+    let span = info_span!("request", id = id.as_str(), method, route, status = Empty, traceparent = Empty);
+    if let Some(followed) = followed(request.headers()) {
+        span.record("traceparent", followed);
+    }
+    let mut response = async {
+        let response = next.run(request).await;
+        Span::current().record("status", response.status().as_u16());
+        debug!(took_us = begun.elapsed().as_micros(), "answered");
+        response
+    }
+    .instrument(span)
+    .await;
+    access::protect(response.headers_mut());
+    id.tell(response.headers_mut());
+    app.requests.count(route, response.status(), begun.elapsed());
+    response
+}
+
+/// Lets a request through to its handler if it may be answered and has brought its body, whole.
+async fn admitted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.gate.admitted(request, app.http.max_body, app.http.request_timeout.get()).await {
+        Ok(request) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// Ends a request after `http.request_timeout`, and turns a panic into a problem.
+async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     let within = app.http.request_timeout.get();
-    let mut response = match tokio::time::timeout(within, answer).await {
+    match tokio::time::timeout(within, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
-            error!(route, "a request panicked");
+            error!("a request panicked");
             Problem::internal().into_response()
         }
         Err(_) => Problem::too_slow(within).into_response(),
-    };
-    // Answers change with every event and must not be cached.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    app.requests.count(route, response.status(), begun.elapsed());
-    response
+    }
 }

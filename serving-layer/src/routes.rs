@@ -6,14 +6,21 @@
 //! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
 //! - `reports`: what reports have written, and the rows of a day that still runs;
 //! - `status`: how far every layer has come;
+//! - `alerts`: the alerts, and what is known of each;
 //! - `versions`: all versions of the deployment, and which of them answers;
+//! - `live`: total, series and top for those who watch them;
 //! - `health`: whether the process lives and can answer, and its own counters;
-//! - `openapi`: the description of all routes;
+//! - `openapi`: the description of all routes, and `docs`: the page that shows it;
 //! - `column`: what a query string says of a column of a group key;
+//! - `declared`: a declared field, as lists show it;
 //! - `parameters`: a query string as names and values.
 
+pub(crate) mod alerts;
 pub(crate) mod column;
+pub(crate) mod declared;
+pub(crate) mod docs;
 pub(crate) mod health;
+pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 mod parameters;
@@ -30,9 +37,11 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, VERSION};
 use crate::versions::Version;
 use parameters::Parameters;
 
@@ -43,15 +52,18 @@ impl FromRequestParts<Arc<App>> for RequestedVersion {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<RequestedVersion, Problem> {
-        let parameters = Parameters::read(parts.uri.query())?;
+        // Which parameters may be repeated is for the handlers to say.
+        let parameters = Parameters::read_repeated(parts.uri.query())?;
+        parameters.repeat_only(|name| name != VERSION)?;
         let hosted = app.versions.hosted();
         hosted.requested(parameters.version()).map(|version| RequestedVersion(Arc::clone(version)))
     }
 }
 
 /// A body that says first which version it is of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OfVersion<T> {
+    /// The version of the deployment that answers.
     version: String,
     #[serde(flatten)]
     body: T,
@@ -63,13 +75,13 @@ pub(crate) fn of_version<T: Serialize>(version: &Version, body: T) -> Json<OfVer
 }
 
 /// The name in the path, of a metric or a stream. There may be none of that name.
-pub(crate) struct NameInPath(pub(crate) String);
+pub(crate) struct NameInPath<T = String>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for NameInPath {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for NameInPath<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<NameInPath, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<NameInPath<T>, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
         path.map(|Path(name)| NameInPath(name)).map_err(|_| Problem::no_path(parts.uri.path()))
     }
 }

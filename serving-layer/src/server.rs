@@ -1,7 +1,7 @@
 //! Listens, serves and stops in order.
 //!
 //! [`Server::bind`] takes the address, so that a caller can use port 0 and ask for the port. [`Server::run`] serves until a stop is
-//! requested. Then it accepts no more connections, tells clients that watch streams that it ends, lets open requests end within
+//! requested. Then it accepts no more connections, tells clients that watch that it ends, lets open requests end within
 //! `http.shutdown`, and closes.
 //!
 //! - `connection`: one client's connection, with limits on everything.
@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use platform::kafka::{KafkaError, Topics};
-use platform::settings::Settings;
+use platform::settings::{GrantedKey, Settings, SettingsError};
 use platform::shutdown::Shutdown;
 use platform::store::StoreError;
+use platform::telemetry;
 use shared_logic::catalog::Deployment;
 use storage::{FollowedVersions, Storage};
 use tokio::net::TcpListener;
@@ -25,14 +26,20 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::access::Gate;
+use crate::alert::{self, AlertLog, KafkaAlerts, Standings};
 use crate::app::App;
 use crate::batch_view::Disk;
+use crate::document::document;
+use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
 use crate::router::router;
+use crate::routes::status;
 use crate::stream_read::{Access, KafkaLogs, LogClient};
 use crate::topics::TopicClient;
 use crate::versions::Host;
+use crate::watchers::Watchers;
 
 /// The name of `serving.folder` unless that is set.
 const DEFAULT_FOLDER: &str = "braid-serving";
@@ -40,6 +47,9 @@ const DEFAULT_FOLDER: &str = "braid-serving";
 const MAX_CONNECTIONS: usize = 1_024;
 /// The wait after the operating system failed to accept a connection, mostly because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// How long the process may take to say that it judges alerts no more.
+const JUDGING_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the serving layer cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +62,19 @@ pub enum ServeError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// Other machines could ask without a key.
+    #[error(
+        "refusing to listen on {address} (http.listen), where other machines may reach it, without an API key: make one with \
+         `braid key new --scope read` and put the line that it prints into the settings, or listen on 127.0.0.1, or set \
+         access.insecure = true if something in front decides who may ask"
+    )]
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The API keys cannot be read.
+    #[error("cannot read the api keys")]
+    Keys(#[from] SettingsError),
     /// `store.url` is not a location.
     #[error("cannot use the store")]
     Store(#[from] StoreError),
@@ -73,6 +96,8 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    /// Where alerts are written; `None`: they are not judged.
+    alert_log: Option<Arc<dyn AlertLog>>,
 }
 
 impl Server {
@@ -83,10 +108,20 @@ impl Server {
     pub async fn bind(settings: &Settings, versions: FollowedVersions) -> Result<Server, ServeError> {
         let topics = Topics::new(&settings.kafka)?;
         let logs = KafkaLogs::new(topics.clone(), &settings.kafka);
-        Server::bind_with(settings, versions, Arc::new(topics), Arc::new(logs)).await
+        let deployment = versions.now().active().deployment.name.clone();
+        let alerts = KafkaAlerts::new(topics.clone(), &settings.kafka, &settings.alerts, &deployment);
+        let server = Server::bind_with(settings, versions, Arc::new(topics), Arc::new(logs)).await?;
+        Ok(server.with_alerts(Arc::new(alerts)))
     }
 
-    /// As [`Server::bind`], with other clients that answer questions about topics and read them.
+    /// Judges alerts, too, and writes there what is known of them.
+    #[must_use]
+    pub fn with_alerts(self, log: Arc<dyn AlertLog>) -> Server {
+        Server { alert_log: Some(log), ..self }
+    }
+
+    /// As [`Server::bind`], with other clients that answer questions about topics and read them. It judges no alerts, unless
+    /// [`Server::with_alerts`] follows.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -96,23 +131,29 @@ impl Server {
         topics: Arc<dyn TopicClient>,
         logs: Arc<dyn LogClient>,
     ) -> Result<Server, ServeError> {
+        let (gate, wanted) = (Gate::new(granted_keys(settings)?, &settings.access), settings.http.listen);
         let deployed = versions.now();
+        let watchers = Arc::new(Watchers::new(settings.serving.live_clients));
+        let live = Live::new(Arc::clone(&watchers), &settings.serving);
         let host = Host {
             store: settings.store.clone(),
             serving: settings.serving.clone(),
             disk: Arc::new(disk(settings, &deployed.active().deployment)?),
             redis: Arc::new(RedisLink::new(settings.redis.clone())),
-            access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get())),
+            access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get(), watchers)),
             topics,
         };
         let (followed, versions) = (versions, host.versions(deployed)?);
         let (http, requests) = (settings.http.clone(), Requests::default());
-        let app = Arc::new(App { versions, followed, host, http, requests });
-        let wanted = settings.http.listen;
+        let alerts = Standings::new(settings.alerts.clone());
+        let gauges_every = settings.telemetry.gauges_every;
+        let describe = document;
+        let app =
+            Arc::new(App { versions, followed, host, live, http, requests, alerts, gate, describe, gauges_every });
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Server { app, listener, address })
+        Ok(Server { app, listener, address, alert_log: None })
     }
 
     /// The address on which it listens. Connections are accepted from now on, and answered once it runs.
@@ -126,7 +167,11 @@ impl Server {
     /// None today: what fails while serving is a problem of the request.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServeError> {
         info!(address = %self.address, "serving");
-        let background = self.app.spawn_background();
+        telemetry::begin(&["braid_serving_incomplete_answers_total"]);
+        let mut background = self.app.spawn_background();
+        let app = Arc::clone(&self.app);
+        background.spawn(async move { status::follow(&app).await });
+        let judging = self.alert_log.map(|log| tokio::spawn(alert::run(Arc::clone(&self.app), log, shutdown.clone())));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -160,7 +205,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        self.app.access().stop();
+        self.app.live.stop();
         let deadline = self.app.http.shutdown.get();
         if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
             warn!(
@@ -170,10 +215,25 @@ impl Server {
             );
         }
         connections.shutdown().await;
+        if let Some(mut judging) = judging
+            && tokio::time::timeout(JUDGING_ENDS_WITHIN, &mut judging).await.is_err()
+        {
+            // Another process takes over once this one has been silent for a while.
+            judging.abort();
+        }
         drop(background);
         info!("stopped serving");
         Ok(())
     }
+}
+
+/// The API keys that are asked for. [`Server::bind`] asks this, too; a process asks first, before it starts anything.
+///
+/// # Errors
+/// If they cannot be read, or there is none and `http.listen` is where other machines reach it.
+pub fn granted_keys(settings: &Settings) -> Result<Vec<GrantedKey>, ServeError> {
+    let (keys, address) = (settings.access.granted()?, settings.http.listen);
+    if settings.access.may_listen(address, &keys) { Ok(keys) } else { Err(ServeError::Exposed { address }) }
 }
 
 /// Takes a place in `serving.folder`. By default that lies in the deployment's folder of the store, and where the store is not on

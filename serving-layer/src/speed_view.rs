@@ -8,7 +8,8 @@
 //! - `looked`: what a question gets, and what the positions of the shards say of its answer;
 //! - `reader`: the shards of a source; `shard`: one shard, in as many rounds as it takes to name all its slices;
 //! - `slices`: slices as ranges of positions;
-//! - `held`: the counters that are kept in memory.
+//! - `held`: the counters that are kept in memory;
+//! - `sweep`: all keys, whose counters are read in steps.
 
 mod held;
 mod looked;
@@ -16,6 +17,7 @@ mod looks;
 mod reader;
 mod shard;
 mod slices;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -31,35 +33,41 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
 use storage::ShardError;
+use tracing::{Instrument, debug_span};
 
 use crate::redis_link::{RedisLink, Unreachable};
+use crate::written::Shape;
 pub(crate) use looked::Looked;
 use looks::Looks;
 use reader::ShardReader;
+use sweep::Sweeper;
+pub(crate) use sweep::{ByKey, KeysQuestion, SweptKeys};
 
 /// The speed view of one version.
 pub(crate) struct SpeedView {
     reader: Arc<ShardReader>,
+    sweeper: Sweeper,
     /// By source.
     looks: BTreeMap<String, Arc<Looks>>,
 }
 
-/// What a request asks of the shards of a source: the counters of one group key.
+/// What a request asks of the shards of a source: the counters of one group key, or of several as of the same moment.
 ///
 /// Questions are equal if they have the same answer, to the byte. So they are of the same snapshot and metric, which have one standing;
-/// of the same key; and of the same range and steps.
+/// of the same keys; and of the same range and shape.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     /// The shards, for each the offset from which its slices count, and what their positions have to be.
     pub(crate) standing: Arc<Standing>,
-    pub(crate) key: Arc<CountedKey>,
-    /// The measures of the key's definition, in order.
+    /// At least one. All are of one definition.
+    pub(crate) keys: Arc<[Arc<CountedKey>]>,
+    /// The measures of that definition, in order.
     pub(crate) kinds: Arc<[MeasureKind]>,
     /// The bounds of the range, `None` where an end is open; and the chunks that it lies in.
     pub(crate) bounds: (Option<i64>, Option<i64>),
     pub(crate) chunks: ChunkRange,
-    /// The steps of a series; `None`: it is a total.
-    pub(crate) step_us: Option<i64>,
+    /// How the answer is written.
+    pub(crate) shape: Shape,
 }
 
 /// A group key as one definition counts it.
@@ -87,17 +95,28 @@ pub(crate) enum SpeedError {
     Shard(#[from] ShardError),
     #[error("the slices of partition {partition} changed {rounds} times while they were read")]
     KeptChanging { partition: PartitionId, rounds: usize },
+    #[error(
+        "the speed view holds {found} counters of the metric, and serving.sweep_max allows to read {most} for one answer: reconcile more \
+         often, so that it holds fewer, or raise the setting"
+    )]
+    TooMany { found: u64, most: u64 },
+    #[error(
+        "counters of partition {partition} changed while they were read, and it was not noted how: that needs workers of this build, and a \
+         Redis that lets the serving layer write two keys of each shard"
+    )]
+    Overtaken { partition: PartitionId },
     #[error("a look at the shards failed because of a bug; the log says more")]
     Interrupted,
 }
 
 impl SpeedView {
-    /// Reads nothing yet. `slice_memory` bounds the counters that are kept.
-    pub(crate) fn new(redis: Arc<RedisLink>, catalog: &Catalog, slice_memory: Size) -> SpeedView {
+    /// Reads nothing yet. `slice_memory` bounds the counters that are kept, and `sweep_max` those that are read to find keys.
+    pub(crate) fn new(redis: Arc<RedisLink>, catalog: &Catalog, slice_memory: Size, sweep_max: usize) -> SpeedView {
+        let sweeper = Sweeper::new(Arc::clone(&redis), catalog.deployment.clone(), sweep_max);
         let reader = Arc::new(ShardReader::new(redis, catalog.deployment.clone(), slice_memory.as_usize()));
         let looks = catalog.sources.keys();
         let looks = looks.map(|source| (source.clone(), Arc::new(Looks::new(source, Arc::clone(&reader)))));
-        SpeedView { looks: looks.collect(), reader }
+        SpeedView { looks: looks.collect(), reader, sweeper }
     }
 
     /// Reads the shards of a source that the question names, each at a moment after this call.
@@ -107,7 +126,15 @@ impl SpeedView {
     pub(crate) async fn ask(&self, source: &str, question: Question) -> Result<Arc<Looked>, SpeedError> {
         // A catalog that was checked has no metric without its source.
         let looks = self.looks.get(source).ok_or(SpeedError::Interrupted)?;
-        looks.ask(question).await
+        looks.ask(question).instrument(debug_span!("look", source)).await
+    }
+
+    /// Reads all keys that a question means, of the shards of a source, each at a moment after this call.
+    ///
+    /// # Errors
+    /// As [`SpeedView::ask`], and if there are too many counters, or they change faster than they are read.
+    pub(crate) async fn sweep(&self, source: &str, question: KeysQuestion) -> Result<SweptKeys, SpeedError> {
+        self.sweeper.sweep(source, question).await
     }
 
     /// How many bytes a source's shards take of Redis.
@@ -158,7 +185,7 @@ impl ShardReadings {
 
 impl PartialEq for Question {
     fn eq(&self, other: &Question) -> bool {
-        let is_same = (self.bounds, self.step_us) == (other.bounds, other.step_us) && self.key == other.key;
+        let is_same = (self.bounds, self.shape) == (other.bounds, other.shape) && self.keys == other.keys;
         is_same && Arc::ptr_eq(&self.standing, &other.standing)
     }
 }
@@ -168,6 +195,6 @@ impl Eq for Question {}
 impl Hash for Question {
     /// Without the standing, which is the same for most questions that wait at the same time.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.key, self.bounds, self.step_us).hash(state);
+        (&self.keys, self.bounds, self.shape).hash(state);
     }
 }

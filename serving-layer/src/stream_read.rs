@@ -42,7 +42,7 @@ use events::SharedTail;
 use log_bounds::LogBounds;
 use newest::Newest;
 
-pub(crate) use access::{Access, WATCHERS_MAX};
+pub(crate) use access::Access;
 pub(crate) use events::{Served, Serves, Watcher};
 pub(crate) use lanes::{LaneReader, Lanes};
 pub(crate) use log_client::KafkaLogs;
@@ -143,7 +143,7 @@ impl StreamReader {
         serves: Box<dyn Serves>,
         at: Option<Positions>,
     ) -> Option<Watcher> {
-        let place = self.access.place()?;
+        let place = self.access.watchers.place()?;
         Some(Watcher::new(version, (Arc::clone(self), filter), serves, at, place))
     }
 

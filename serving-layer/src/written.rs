@@ -1,13 +1,52 @@
-//! An answer to `total` or `series` as it is sent.
+//! An answer about a metric as it is sent.
 
 use axum::body::Bytes;
 use serde_json::Value;
+use xxhash_rust::xxh3::Xxh3Default;
 
-/// The bytes of an answer, and what a request that requires a complete answer has to know of it.
+use crate::asked::Stepping;
+
+/// The bytes of an answer, and what a response says of them beside.
 #[derive(Debug)]
 pub(crate) struct Written {
-    /// The body, as JSON.
+    pub(crate) form: Form,
     pub(crate) body: Bytes,
-    /// The gaps as they stand in the body.
+    /// The gaps as they stand in JSON.
     pub(crate) gaps: Vec<Value>,
+    /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
+    pub(crate) as_of_us: Option<i64>,
+    /// Equal answers have equal tags, however fresh they are: a hash of all but the moment, the lag and the view's version.
+    pub(crate) tag: u64,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    #[default]
+    Json,
+    Csv,
+}
+
+/// What an answer consists of: with the same shape, the same cells give the same bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    /// How a series is divided; `None`: it is a total.
+    pub(crate) stepping: Option<Stepping>,
+    pub(crate) form: Form,
+}
+
+impl Written {
+    /// An answer without its moment. `undated` is all that makes it another answer.
+    pub(crate) fn new(
+        form: Form,
+        body: Vec<u8>,
+        undated: &[&[u8]],
+        gaps: Vec<Value>,
+        as_of_us: Option<i64>,
+    ) -> Written {
+        let mut hash = Xxh3Default::new();
+        undated.iter().for_each(|part| hash.update(part));
+        gaps.iter().for_each(|gap| hash.update(gap.to_string().as_bytes()));
+        Written { form, body: body.into(), gaps, as_of_us, tag: hash.digest() }
+    }
 }

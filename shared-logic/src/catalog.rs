@@ -12,12 +12,14 @@
 //! - `table`: `[tables.…]`, a topic of changes, and the rows that they leave;
 //! - `stream`: `[streams.…]`, a topic that Braid writes itself, from another one;
 //! - `metric`: `[metrics.…]`, what is counted of a source;
-//! - `report`: `[reports.…]`, what is written of a metric for others to query, once a day.
+//! - `report`: `[reports.…]`, what is written of a metric for others to query, once a day;
+//! - `alert`: `[alerts.…]`, which conditions on a metric are watched.
 //!
 //! Beside them, `mistake` is what a refused file is reported with, `rules` computes the hash that names how a source decodes
 //! records, `definition` those that name what a metric counts and what a stream writes (`definition_hash`), `stream_source` makes a
 //! source of a stream, `version` makes a version of a catalog, and `ticks` says which moments a cron expression names.
 
+mod alert;
 mod definition;
 mod definition_hash;
 mod deployment;
@@ -37,6 +39,7 @@ mod version;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use alert::{Alert, BEFORE};
 pub use definition::{PLAN_VERSION, REPORT_VERSION, STREAM_VERSION, TABLE_VERSION};
 pub use definition_hash::{DefinitionHash, NotADefinitionHash};
 pub use deployment::Deployment;
@@ -71,6 +74,8 @@ pub struct Catalog {
     pub metrics: BTreeMap<String, Metric>,
     /// Reports by name.
     pub reports: BTreeMap<String, Report>,
+    /// Alerts by name.
+    pub alerts: BTreeMap<String, Alert>,
 }
 
 impl Catalog {
@@ -178,6 +183,14 @@ impl Catalog {
     /// If `table` is of another catalog, so that this one has no such source.
     pub fn table_definition(&self, table: &Table) -> DefinitionHash {
         definition::of_table(&self.sources[&table.name])
+    }
+
+    /// The hash that names what an alert of this catalog judges. As long as it is the same, what is known of the alert stays.
+    ///
+    /// # Panics
+    /// If `alert` is of another catalog, so that this one has no such metric.
+    pub fn alert_definition(&self, alert: &Alert) -> DefinitionHash {
+        definition::of_alert(self, alert)
     }
 
     /// The hash that names what a metric of this catalog counts.

@@ -1,5 +1,6 @@
 //! How the layers write down what they share. They know nothing else of each other.
 //!
+//! - `alert`: what is known of alerts, in Kafka (A2, A3);
 //! - `archive`: the Delta archive's columns, and the facts that each of its commits carries (R6);
 //! - `backtest`: the Delta table of what a stream would have written;
 //! - `batch_view`: the Delta batch view's columns, and the note with the cut that each of its commits carries (R1);
@@ -12,6 +13,7 @@
 //!
 //! `arguments` is how scripts are given many fields.
 
+pub mod alert;
 pub mod archive;
 mod arguments;
 pub mod backtest;

@@ -213,6 +213,12 @@ impl Expression {
         Value::from(value).finalized()
     }
 
+    /// The value of a condition on merged measures, where `value_of` gives them: true, false, null where the condition says nothing, or
+    /// [`Scalar::Overflow`] if it needs a measure that has left its 64 bits.
+    pub fn judge(&self, value_of: &dyn Fn(&str) -> Value) -> Scalar<'_> {
+        evaluate::measures(self, value_of)
+    }
+
     /// The expressions directly below this one, in the order of its text.
     fn operands(&self) -> Vec<&Expression> {
         match &self.node {

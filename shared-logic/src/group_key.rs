@@ -5,9 +5,11 @@
 //! an object, so it is mistaken for none, neither for the text `""` nor for `"null"`. Counters in Redis are named by this
 //! text, so equal keys must have equal texts, whether they are made of single values or of columns.
 //!
-//! - `long_text`: texts that are too long to stand in a key as they are.
+//! - `long_text`: texts that are too long to stand in a key as they are;
+//! - `pattern`: which keys are meant, where many are looked for.
 
 mod long_text;
+mod pattern;
 
 use std::fmt::{self, Write};
 use std::iter;
@@ -19,6 +21,7 @@ use crate::time::{format_rfc3339, parse_rfc3339};
 
 pub use long_text::MAX_KEY_BYTES;
 pub(crate) use long_text::{shorten, shortened, shortened_to};
+pub use pattern::{ColumnPattern, KeyPattern};
 
 /// A column that is summed over.
 const ALL: &str = "null";

@@ -10,9 +10,11 @@
 //! belong to which layer and what an answer lacks, and [`drift`](mod@drift) compares what both said of the same offsets.
 //! [`table`] says which row keyed changes leave. [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`]
 //! compares what was written with what is decided again. [`stream_topics`] says to which topics, and [`stream_standing`] what stops that.
-//! [`report`](mod@report) says which days a report writes, and of what its rows consist. [`version`] says which versions of all that
+//! [`report`](mod@report) says which days a report writes, and of what its rows consist. [`alert`] says what is known of
+//! a condition on a metric, and what changes. [`version`] says which versions of all that
 //! there are, and which of them answers. [`contracts`] says how all of it is written down.
 
+pub mod alert;
 pub mod catalog;
 pub mod complete;
 pub mod contracts;

@@ -71,6 +71,11 @@ impl fmt::Display for PartitionId {
 
 /// An offset per partition, written as `{"<log>": {"<partition>": offset}}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(value_type = BTreeMap<String, BTreeMap<String, i64>>)
+)]
 pub struct Offsets(BTreeMap<PartitionId, i64>);
 
 impl Offsets {

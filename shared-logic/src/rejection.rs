@@ -9,6 +9,7 @@ use crate::schema::Field;
 
 /// Why a record is no event. The list is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// No payload, or nothing in it. A byte-order mark is nothing.

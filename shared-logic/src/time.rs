@@ -4,18 +4,23 @@
 //!
 //! - `parse`: instants and durations as text;
 //! - `moment`: a date and a time of day as text, with or without a zone;
-//! - `local`: what the clocks of a zone show → instants, and days by these clocks.
+//! - `local`: what the clocks of a zone show → instants, and days by these clocks;
+//! - `steps`: the steps of a series: fixed lengths, days, weeks and months of a zone.
 
 mod local;
 mod moment;
 mod parse;
+mod steps;
 
+/// A time zone of the IANA database.
+pub use chrono_tz::Tz as Zone;
 pub use local::{instant_of_local, local_date, local_day, zone_offsets_us};
 pub use moment::Moment;
 pub(crate) use parse::push_rfc3339;
 pub use parse::{
     MAX_INSTANT_US, MIN_INSTANT_US, format_duration_us, format_rfc3339, parse_duration_us, parse_instant, parse_rfc3339,
 };
+pub use steps::{Steps, Width};
 
 /// One second in microseconds.
 pub const SECOND_US: i64 = 1_000_000;

@@ -40,6 +40,10 @@ use crate::read::threads::ReadingThreads;
 use crate::stream::memory::Memory;
 use crate::{stream, table};
 
+/// What alerts look at, which may never have happened.
+const TROUBLES: [&str; 3] =
+    ["braid_speed_back_pressure_total", "braid_speed_refused_total", "braid_speed_truncated_total"];
+
 /// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
@@ -50,6 +54,7 @@ const ENDS_EVERY: Duration = Duration::from_millis(500);
 /// If Redis is unusable (too old, or it evicts), or if Kafka's settings are not usable, or another worker counts other definitions, for
 /// the active version. What fails of another version is tried again, and ends nothing.
 pub async fn run(settings: &Settings, versions: FollowedVersions, shutdown: Shutdown) -> Result<(), SpeedError> {
+    platform::telemetry::begin(&TROUBLES);
     let mut redis = platform::redis::connect(&settings.redis).await?;
     platform::redis::check(&mut redis).await?;
     let stop = shutdown.token().child_token();

@@ -44,7 +44,7 @@ pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
 pub use report::{ErasedDays, ReportTable};
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
-pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError, SliceScan};
+pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError, SliceScan, Sweep, SweptFields, Wish};
 pub use table::MaterialisedTable;
 pub use table_rows::{RowsRead, TableRowsClient, TableRowsError, TableScripts};
 pub use versions::{FollowedVersions, PointerRead, Put, VersionStore, VersionsError, active_version};

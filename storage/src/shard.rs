@@ -12,7 +12,7 @@
 //! - `reading`: the counters of group keys;
 //! - `expire`: counters of slices that were dropped, and of shards that are removed;
 //! - `memory`: what a shard takes of Redis;
-//! - `scan`: all counters of a slice, some at a time.
+//! - `scan`: all counters of a slice, some at a time; `sweep`: those of all slices that count, as of one position.
 
 mod apply;
 mod expire;
@@ -21,6 +21,7 @@ mod positions;
 mod reading;
 mod scan;
 mod scripts;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub use apply::Merged;
 pub use expire::Owner;
 pub use scan::SliceScan;
 pub use scripts::Scripts;
+pub use sweep::{Sweep, SweptFields, Wish};
 
 /// Runs the scripts on shards. A clone shares them.
 #[derive(Debug, Clone, Default)]

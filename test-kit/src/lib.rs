@@ -5,6 +5,7 @@
 //! - [`repetitions()`]: how often a test repeats what it does, in `make test` and in `make test-long`;
 //! - [`Redis`]: a `redis-server` of the test's own;
 //! - [`S3Server`]: an S3 server of the test's own, whose requests may meet with a [`Fault`];
+//! - [`Receiver`]: a receiver of webhooks, which may refuse what is posted;
 //! - [`Process`], [`wait_for`] and [`free_port`]: how it is started and waited for, and all that `e2e-tests` starts.
 //!
 //! Whatever can fail returns an error that says what was seen instead.
@@ -17,6 +18,7 @@ pub mod catalogs;
 pub mod dice;
 pub mod ports;
 pub mod process;
+pub mod receiver;
 pub mod redis;
 pub mod repetitions;
 pub mod s3;
@@ -26,6 +28,7 @@ pub use self::redis::{Durability, Redis};
 pub use dice::{Dice, first_seed};
 pub use ports::free_port;
 pub use process::Process;
+pub use receiver::{Post, Receiver};
 pub use repetitions::repetitions;
 pub use s3::{Fault, S3Server};
 pub use wait::{DEADLINE, Progress, wait_for};

@@ -1,9 +1,10 @@
 //! `braid catalog`: lists every mistake in a catalog, or what the catalog defines; says what a change of it costs.
 //!
-//! - `streams`, `reports`: what it defines of streams, and of reports;
+//! - `streams`, `reports`, `alerts`: what it defines of these;
 //! - `kafka`: what is wrong with its topics;
 //! - `diff`: what changing from one catalog to another costs.
 
+mod alerts;
 mod diff;
 mod kafka;
 mod reports;
@@ -19,7 +20,7 @@ use platform::settings::SettingsArgs;
 use shared_logic::catalog::{Catalog, Metric, Source, Table};
 use shared_logic::schema::{Field, InstantFormat, Place};
 
-/// Commands about the catalog, the file that defines sources, metrics, streams, tables and reports
+/// Commands about the catalog, the file that defines sources, metrics, streams, tables, reports and alerts
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -36,7 +37,7 @@ enum Command {
 ///
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
 /// sources with their event ids and fields, its tables with their keys, its streams with what they read and write, its metrics with
-/// their measures and the hash of their definition, and its reports with what they join and when they run.
+/// their measures and the hash of their definition, its reports with what they join and when they run, and its alerts with their conditions.
 ///
 /// With --kafka ADDRESS, the brokers there are asked for the topic of each source, table and stream, too, with what the settings say of [kafka].
 /// Nothing is changed. What is wrong is printed as WHAT; FIX: a topic that is missing, has too few partitions, or keeps records for less than
@@ -126,6 +127,9 @@ pub fn summary(catalog: &Catalog) -> String {
     if !catalog.reports.is_empty() {
         counts.push(count(catalog.reports.len(), "report"));
     }
+    if !catalog.alerts.is_empty() {
+        counts.push(count(catalog.alerts.len(), "alert"));
+    }
     let (name, version) = (&catalog.deployment.name, &catalog.deployment.version);
     let mut text = format!("pipeline {name} {version}: {}\n", counts.join(", "));
     let described = catalog.inputs().map(|source| match catalog.tables.get(&source.name) {
@@ -141,6 +145,9 @@ pub fn summary(catalog: &Catalog) -> String {
     }
     for report in catalog.reports.values() {
         push_line(&mut text, &reports::of_report(catalog, report));
+    }
+    for alert in catalog.alerts.values() {
+        push_line(&mut text, &alerts::of_alert(catalog, alert));
     }
     text
 }
@@ -249,7 +256,7 @@ clicks = "count()"
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
         assert!(
-            summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 4 metrics, 2 reports\n"),
+            summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 5 metrics, 2 reports, 2 alerts\n"),
             "{summary}"
         );
         let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";

@@ -17,8 +17,11 @@ use anyhow::{Context, Result};
 use reqwest::Url;
 
 use self::answer::Answer;
+pub(super) use self::page::shown;
 use crate::serving::{Reply, Serving, ServingArgs, indented};
 use crate::terminal::{Screen, print};
+
+pub(super) use self::page::cell;
 
 /// Asks a metric's total or series and prints the answer
 ///

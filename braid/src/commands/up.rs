@@ -82,6 +82,8 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
     }
     let mut settings = flags.load()?;
     platform::telemetry::init(&settings.telemetry)?;
+    serving_layer::granted_keys(&settings)?;
+    platform::telemetry::listen(&settings.telemetry).await?;
     let mut catalog = catalog_file::load(&settings)?;
     if let Reconciles(Some(cron)) = &args.reconcile {
         catalog.reconcile_all_by(cron.clone());

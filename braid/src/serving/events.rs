@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use platform::task::Backoff;
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode, Url};
 
 use super::Refusal;
@@ -49,12 +50,13 @@ pub struct Event {
 }
 
 impl Events {
-    /// Nothing is read yet. `last_event_id` is where to go on.
+    /// Nothing is read yet. Each request sends these headers. `last_event_id` is where to go on.
     ///
     /// # Errors
     /// If no client can be made.
-    pub fn new(url: Url, last_event_id: Option<String>) -> Result<Events> {
-        let client = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).read_timeout(SILENT_WITHIN).build()?;
+    pub(super) fn new(url: Url, headers: HeaderMap, last_event_id: Option<String>) -> Result<Events> {
+        let client = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).read_timeout(SILENT_WITHIN);
+        let client = client.default_headers(headers).build()?;
         let parser = Parser { id: last_event_id.unwrap_or_default(), ..Parser::default() };
         Ok(Events { client, url, parser, response: None, backoff: Backoff::new(RETRY) })
     }

@@ -1,5 +1,6 @@
-//! Answers over many events, without a fault.
+//! Answers over many events, without a fault; and `alerts` on them, with some.
 
+mod alerts;
 mod drift;
 mod engagement_report;
 mod erased_person;
@@ -8,6 +9,9 @@ mod existing_topic;
 mod full_speed;
 mod handover;
 mod late_duplicates;
+mod live;
+mod reads;
+mod reads_top;
 mod retained;
 mod second_observer;
 mod sixty_days;

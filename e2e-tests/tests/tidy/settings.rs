@@ -14,8 +14,8 @@ const EXAMPLE: &str = ".env.example";
 const MANUAL: &str = "docs/operations.md";
 /// What the compose file decides itself, as it follows from how its services lie beside each other.
 const DECIDED: [&str; 4] = ["catalog.path", "http.listen", "serving.folder", "telemetry.listen"];
-/// Tables whose keys are another library's. Those that are often needed are passed on one by one.
-const OPEN: [&str; 2] = ["kafka.client", "store.options"];
+/// Tables whose keys are another library's, or the operator's. Those that are often needed are passed on one by one.
+const OPEN: [&str; 3] = ["access.keys", "kafka.client", "store.options"];
 
 #[test]
 fn every_setting_is_explained_and_passed_on() -> Result<()> {
@@ -36,7 +36,8 @@ fn every_setting_is_explained_and_passed_on() -> Result<()> {
 /// All of them, as `section.key`.
 fn settings() -> Result<Vec<String>> {
     let defaults = serde_json::to_value(Settings::default())?;
-    let mut keys = vec!["serving.folder".to_owned(), "telemetry.listen".to_owned()];
+    let optional = ["access.keys_file", "serving.folder", "telemetry.listen", "telemetry.traces"];
+    let mut keys: Vec<String> = optional.map(str::to_owned).to_vec();
     for (section, of_section) in defaults.as_object().context("settings are sections")? {
         let of_section = of_section.as_object().context("a section is a table")?;
         keys.extend(of_section.keys().map(|key| format!("{section}.{key}")));

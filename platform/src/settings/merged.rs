@@ -13,11 +13,12 @@ use super::{Settings, SettingsError};
 /// Names in the environment begin with this; `__` separates what a dot separates in TOML.
 const PREFIX: &str = "BRAID__";
 
-/// Tables whose keys belong to another library, and what `_` in the environment means there.
-const OPEN: [(&str, &str, &str); 2] = [("kafka", "client", "."), ("store", "options", "_")];
+/// Tables whose keys belong to another library or to the operator, and what `_` in the environment means there.
+const OPEN: [(&str, &str, &str); 3] = [("access", "keys", "_"), ("kafka", "client", "."), ("store", "options", "_")];
 
 /// Keys that the defaults lack because they may be absent; all of them are text.
-const OPTIONAL: [(&str, &str); 2] = [("serving", "folder"), ("telemetry", "listen")];
+const OPTIONAL: [(&str, &str); 4] =
+    [("access", "keys_file"), ("serving", "folder"), ("telemetry", "listen"), ("telemetry", "traces")];
 
 pub(super) struct Merged {
     defaults: Table,

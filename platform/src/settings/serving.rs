@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::not_zero;
+use super::bounds::{at_least_one, not_zero};
 use super::{SettingsError, Size, Span};
 
 /// The serving layer's caches.
@@ -22,7 +22,19 @@ pub struct Serving {
     pub view_memory: Size,
     /// The most memory for counters of the speed view that the process keeps. Default `64MiB`.
     pub slice_memory: Size,
+    /// The most counters of the speed view that are read to find the keys of a metric, as `top` and `keys` do. A counter is one
+    /// combination of values of one set of columns, in 64 buckets of a slice. Default 500,000.
+    pub sweep_max: usize,
+    /// How often an answer is asked that clients watch. Default `250ms`.
+    pub live_every: Span,
+    /// The most different questions whose answers are watched at the same time. Default 64.
+    pub live_questions: usize,
+    /// The most clients that watch at the same time, streams or answers; at most 1,000. Default 256.
+    pub live_clients: usize,
 }
+
+/// The most that `serving.live_clients` can be: each has a connection, and other requests need some, too.
+const LIVE_CLIENTS_MAX: usize = 1_000;
 
 impl Default for Serving {
     fn default() -> Serving {
@@ -31,12 +43,23 @@ impl Default for Serving {
             folder: None,
             view_memory: Size::from_mib(256),
             slice_memory: Size::from_mib(64),
+            sweep_max: 500_000,
+            live_every: Span::from_millis(250),
+            live_questions: 64,
+            live_clients: 256,
         }
     }
 }
 
 impl Serving {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        not_zero("serving.refresh", self.refresh)
+        not_zero("serving.refresh", self.refresh)?;
+        at_least_one("serving.sweep_max", self.sweep_max as u64)?;
+        not_zero("serving.live_every", self.live_every)?;
+        at_least_one("serving.live_questions", self.live_questions as u64)?;
+        if self.live_clients > LIVE_CLIENTS_MAX {
+            return Err(SettingsError::invalid("serving.live_clients", "must be at most 1000"));
+        }
+        at_least_one("serving.live_clients", self.live_clients as u64)
     }
 }

@@ -1,9 +1,14 @@
 //! How far the true value may lie from what a sketch says.
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 use shared_logic::catalog::Metric;
 use shared_logic::measure::{MeasureKind, RELATIVE_ERROR, Sketch, Theta, Value};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// What a quantile says of values that it does not tell apart any more: 2^64.
 const BEYOND: f64 = 18_446_744_073_709_551_616.0;
@@ -75,6 +80,32 @@ fn of_quantile(value: &Value) -> Option<Bound> {
     match value.sketch()? {
         Sketch::Quantile(bins) => Some(Bound::Quantile { relative_error: bins.relative_error() }),
         Sketch::Distinct(_) | Sketch::Top(_) => None,
+    }
+}
+
+impl PartialSchema for Bounds<'_> {
+    fn schema() -> RefOr<Schema> {
+        let text = "How certain the values are that come from sketches, by their names; absent if there are none.";
+        let of = |kind: Type, text: &str| ObjectBuilder::new().schema_type(kind).description(Some(text));
+        let low = "Of a number of different values: in 95 of 100 cases it is not less.";
+        let high = "In 95 of 100 cases it is not more.";
+        let exact = "Of a number of different values, or of the most frequent ones: whether the counts are exact.";
+        let error = "Of a quantile: by how much it may differ from the true one, as a share of that. Null if there are values beyond 2^64.";
+        let error = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Number, Type::Null]))
+            .description(Some(error));
+        let bound = ObjectBuilder::new()
+            .property("low", of(Type::Integer, low))
+            .property("high", of(Type::Integer, high))
+            .property("exact", of(Type::Boolean, exact))
+            .property("relative_error", error);
+        ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(bound)).description(Some(text)).into()
+    }
+}
+
+impl ToSchema for Bounds<'_> {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Bounds")
     }
 }
 

@@ -6,6 +6,7 @@ use platform::telemetry::error_text;
 use serde::Serialize;
 use shared_logic::catalog::Metric;
 use shared_logic::time::format_rfc3339;
+use utoipa::ToSchema;
 
 use super::lag_ms;
 use crate::gap_text::GapText;
@@ -16,15 +17,19 @@ use crate::versions::Version;
 const REDIS_WITHIN: Duration = Duration::from_millis(500);
 
 /// The freshness of a metric's answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Freshness {
+    #[schema(required = true, format = DateTime)]
     as_of: Option<String>,
+    #[schema(required = true)]
     pub(crate) lag_ms: Option<i64>,
     pub(crate) complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) gaps: Option<Vec<GapText>>,
     /// Why the speed view could not be read; it is set instead of the gaps.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) error: Option<String>,
 }
 

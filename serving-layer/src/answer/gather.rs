@@ -1,20 +1,23 @@
-//! Reads what both views know about one group key, as of one snapshot.
+//! Reads what both views know about group keys, as of one snapshot.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use shared_logic::catalog::Metric;
 use shared_logic::complete::{self, Gap, HeldRange};
 use shared_logic::contracts::speed_view::ChunkRange;
-use shared_logic::group_key::GroupKey;
-use shared_logic::merge::SpeedCell;
+use shared_logic::measure::MeasureKind;
+use shared_logic::merge::{self, Merged, SpeedCell};
+use shared_logic::time::TimeRange;
 
-use super::selection::range;
+use super::selection::{AskedKey, range};
+use crate::batch_view::{Cells, Fold, SegmentError};
 use crate::problem::Problem;
 use crate::snapshot::{Ground, Snapshot, Unreadable};
 use crate::speed_view::{CountedKey, Looked, Question};
 use crate::versions::Version;
-use crate::written::Written;
+use crate::written::{Shape, Written};
 
 /// How many newer snapshots a request takes before its answer says that it is incomplete.
 const NEWER_SNAPSHOTS: usize = 2;
@@ -22,14 +25,13 @@ const NEWER_SNAPSHOTS: usize = 2;
 /// What an answer is about. The rest of it follows from the metric, the snapshot and the look.
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
-    pub(super) key: &'a GroupKey,
+    pub(super) keys: &'a [AskedKey],
     /// The bounds of the range; `None` where an end is open.
     pub(super) bounds: (Option<i64>, Option<i64>),
-    /// The steps of a series; `None`: it is a total.
-    pub(super) step_us: Option<i64>,
+    pub(super) shape: Shape,
 }
 
-/// What both views know about one group key.
+/// What is known about the group keys that were asked for.
 pub(super) struct Gathered {
     /// What the snapshot says of the metric.
     pub(super) ground: Arc<Ground>,
@@ -40,11 +42,15 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Where the answer about that range begins, in steps of `step_us`; `None`: with the first event. What the range asks for and the
-    /// view does not hold any more becomes a gap.
-    pub(super) fn hold(&mut self, (from_us, to_us): (Option<i64>, Option<i64>), step_us: i64) -> Option<i64> {
+    /// Where the answer about that range begins; `None`: with the first event. What the range asks for and the view does not hold any
+    /// more becomes a gap. `at_or_after` gives the first begin of a step, or of a bucket, from an instant on.
+    pub(super) fn hold(
+        &mut self,
+        bounds: (Option<i64>, Option<i64>),
+        at_or_after: impl FnOnce(i64) -> i64,
+    ) -> Option<i64> {
         let note = self.ground.view.as_ref().map(|view| view.note.as_ref());
-        let HeldRange { from_us, gap } = complete::held(note, from_us, to_us, step_us);
+        let HeldRange { from_us, gap } = complete::held(note, bounds, at_or_after);
         self.retired = gap;
         from_us
     }
@@ -74,9 +80,32 @@ impl Gathered {
         self.looked.write(answer)
     }
 
-    /// The cells of every slice that counts, at least those of buckets in the range that was asked for.
-    pub(super) fn speed(&self) -> impl Iterator<Item = SpeedCell> {
-        self.looked.cells(self.grain_us)
+    /// The cells of the key of that number in every slice that counts, at least those of buckets in the range that was asked for.
+    pub(super) fn speed(&self, key: usize) -> impl Iterator<Item = SpeedCell> {
+        self.looked.cells(key, self.grain_us)
+    }
+
+    /// What the batch view says of each key in a range of whole buckets, in the order of the keys.
+    ///
+    /// # Errors
+    /// If a segment cannot be read.
+    pub(super) async fn batch(
+        &self,
+        metric: &Metric,
+        keys: &[AskedKey],
+        range: TimeRange,
+        fold: Fold,
+    ) -> Result<Vec<Cells>, SegmentError> {
+        match &self.ground.view {
+            Some(view) => try_join_all(keys.iter().map(|asked| view.cells(&asked.key, range, fold))).await,
+            None => Ok(keys.iter().map(|_| Cells::new(metric, fold)).collect()),
+        }
+    }
+
+    /// Each key's values of both views over a range of whole buckets, in the order of the keys, given what the batch view says.
+    pub(super) fn totals(&self, kinds: &[MeasureKind], batch: &[Cells], range: TimeRange) -> Vec<Merged> {
+        let of_key = |(key, cells): (usize, &Cells)| merge::total(kinds, cells.iter(), self.speed(key), range);
+        batch.iter().enumerate().map(of_key).collect()
     }
 }
 
@@ -127,17 +156,20 @@ async fn read_views(
     version: &Version,
     snapshot: &Snapshot,
     metric: &Metric,
-    About { key, bounds, step_us }: About<'_>,
+    About { keys, bounds, shape }: About<'_>,
 ) -> Result<Gathered, Problem> {
     let asked = version.asked(metric);
     let ground = snapshot.ground(asked);
+    let counted = |AskedKey { key, .. }: &AskedKey| {
+        Arc::new(CountedKey { definition: asked.definition.clone(), key: key.clone() })
+    };
     let question = Question {
         standing: Arc::clone(&ground.standing),
-        key: Arc::new(CountedKey { definition: asked.definition.clone(), key: key.clone() }),
+        keys: keys.iter().map(counted).collect(),
         kinds: Arc::clone(asked.kinds),
         bounds,
         chunks: ChunkRange::of(range(bounds), metric.grain_us, asked.kinds),
-        step_us,
+        shape,
     };
     let looked = version.speed.ask(&metric.source, question).await?;
     Ok(Gathered { ground, retired: None, looked, grain_us: metric.grain_us })

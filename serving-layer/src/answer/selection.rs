@@ -1,21 +1,28 @@
 //! Which cells of a metric an answer merges.
 
 use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
 use shared_logic::catalog::Metric;
 use shared_logic::group_key::{GroupKey, KeyPart};
 use shared_logic::time::TimeRange;
 
-/// A group key and a range of buckets.
+/// Group keys and a range of buckets.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Selection {
-    /// The group key. A column that the request leaves out is summed over.
-    pub(crate) key: GroupKey,
-    /// What the key says of each column.
-    pub(crate) parts: Vec<KeyPart>,
+    /// At least one, each once.
+    pub(crate) keys: Vec<AskedKey>,
     /// The start of the range, widened to the grain; `None`: from the first event on.
     pub(crate) from_us: Option<i64>,
     /// The end of the range, widened to the grain; `None`: to the last event.
     pub(crate) to_us: Option<i64>,
+}
+
+/// A group key. A column that the request leaves out is summed over.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AskedKey {
+    pub(crate) key: GroupKey,
+    /// What the key says of each column.
+    pub(crate) parts: Vec<KeyPart>,
 }
 
 /// The columns that a request gives, as its answer repeats them.
@@ -25,17 +32,28 @@ pub(crate) struct Given<'a> {
     parts: &'a [KeyPart],
 }
 
-impl Selection {
+impl AskedKey {
+    pub(crate) fn new(parts: Vec<KeyPart>) -> AskedKey {
+        AskedKey { key: GroupKey::new(&parts), parts }
+    }
+
     /// The columns that the request gives. `metric` is the one that it asks.
     pub(crate) fn given<'a>(&'a self, metric: &'a Metric) -> Given<'a> {
         Given { names: &metric.by, parts: &self.parts }
     }
 }
 
+impl<'a> Given<'a> {
+    /// The names of the columns, and their values; null for an absent one.
+    pub(super) fn columns(self) -> impl Iterator<Item = (&'a str, Json)> {
+        let columns = self.names.iter().zip(self.parts);
+        columns.filter_map(|(name, part)| Some((name.as_str(), part.to_json()?)))
+    }
+}
+
 impl Serialize for Given<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let columns = self.names.iter().zip(self.parts);
-        serializer.collect_map(columns.filter_map(|(name, part)| Some((name, part.to_json()?))))
+        serializer.collect_map(self.columns())
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use platform::settings;
 use shared_logic::catalog::Metric;
-use shared_logic::merge;
 
 use super::selection::range;
-use super::{About, Answer, Finalized, Selection, finalized, gather};
-use crate::batch_view::{Cells, Fold};
+use super::written::{AnswerOfKey, Head};
+use super::{About, Selection, finalized, gather, next_bucket};
+use crate::batch_view::Fold;
 use crate::problem::Problem;
 use crate::versions::Version;
-use crate::written::Written;
+use crate::written::{Form, Shape, Written};
 
 /// Answers `total`.
 ///
@@ -21,23 +21,22 @@ pub(crate) async fn total(
     version: &Version,
     metric: &Metric,
     selection: &Selection,
+    form: Form,
     http: &settings::Http,
 ) -> Result<Arc<Written>, Problem> {
-    let bounds = (selection.from_us, selection.to_us);
-    let about = About { key: &selection.key, bounds, step_us: None };
+    let (keys, bounds) = (&selection.keys, (selection.from_us, selection.to_us));
+    let about = About { keys, bounds, shape: Shape { stepping: None, form } };
     let mut gathered = gather(version, metric, about, http.request_timeout.get() / 2).await?;
     if let Some(written) = gathered.written() {
         return Ok(written);
     }
-    let from_us = gathered.hold(bounds, metric.grain_us);
-    let held = (from_us, selection.to_us);
+    let held = (gathered.hold(bounds, |instant_us| next_bucket(instant_us, metric)), selection.to_us);
     let range = range(held);
-    let batch = match &gathered.ground.view {
-        Some(view) => view.cells(&selection.key, range, Fold::Whole).await?,
-        None => Cells::new(metric, Fold::Whole),
-    };
-    let all = merge::total(version.asked(metric).kinds, batch.iter(), gathered.speed(), range);
-    let Finalized { values, overflow, bounds } = finalized(metric, &all.values);
-    let answer = Answer::new(version, metric, selection.given(metric), held, &gathered, &all);
-    Ok(gathered.write(Answer { values: Some(values), overflow, bounds, ..answer }.written()))
+    let batch = gathered.batch(metric, keys, range, Fold::Whole).await?;
+    let totals = gathered.totals(version.asked(metric).kinds, &batch, range);
+    let of_keys = keys.iter().zip(&totals);
+    let of_keys = of_keys.map(|(asked, all)| AnswerOfKey::new(metric, asked, all).with(finalized(metric, &all.values)));
+    let head = Head { version, metric, covered: held, stepping: None, gathered: &gathered };
+    let written = head.written(form, of_keys.collect());
+    Ok(gathered.write(written))
 }

@@ -1,8 +1,10 @@
 //! Merged values as JSON.
 
 use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
 use shared_logic::catalog::Metric;
 use shared_logic::measure::{MeasureKind, Ranked, Sketch, Value};
+use utoipa::ToSchema;
 
 use super::certainty::Bounds;
 
@@ -30,9 +32,9 @@ pub(super) struct Finalized<'a> {
 }
 
 /// A value that is null because it does not fit in 64 bits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Overflow<'a> {
-    /// The name of the measure or derived value.
+    /// The measure or derived value that is null.
     value: &'a str,
     reason: &'static str,
 }
@@ -65,11 +67,25 @@ pub(super) fn finalized<'a>(metric: &'a Metric, values: &[Value]) -> Finalized<'
     Finalized { values: Named(named), overflow, bounds: Bounds::of(metric, values) }
 }
 
+/// The names of all values, in the order of [`finalized`].
+pub(super) fn value_names(metric: &Metric) -> impl Iterator<Item = &str> {
+    let shown = metric.measures.iter().filter(|measure| !matches!(measure.kind, MeasureKind::Quantile));
+    let derived = metric.derived.iter().map(|derived| derived.name.as_str());
+    shown.map(|measure| measure.name.as_str()).chain(derived)
+}
+
 /// Measures only.
 pub(super) fn measures<'a>(metric: &'a Metric, values: &[Value]) -> Named<'a> {
     let named = metric.measures.iter().zip(values);
     let shown = named.filter_map(|(measure, value)| Some((measure.name.as_str(), Shown::of(measure.kind, value)?)));
     Named(shown.collect())
+}
+
+impl Named<'_> {
+    /// Each value as JSON, in their order.
+    pub(super) fn to_json(&self) -> impl Iterator<Item = Json> {
+        self.0.iter().map(|(_, shown)| serde_json::to_value(shown).expect("a value is plain data"))
+    }
 }
 
 impl Shown {
@@ -119,7 +135,7 @@ impl Serialize for Number<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value as Json, json};
+    use serde_json::json;
     use shared_logic::catalog::Catalog;
     use shared_logic::measure::Argument;
 
@@ -239,6 +255,8 @@ visits_per_page = "visits / pages"
             (&json!(3), &json!(2), &json!(1.5))
         );
         assert_eq!(values.get("latency"), None, "it is no number");
+        let names: Vec<&str> = values.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(value_names(&metric).collect::<Vec<_>>(), names);
         assert!(values["p50"].as_f64().is_some_and(|p50| (2.97..=3.03).contains(&p50)), "{values}");
         let expected = json!({
             "pages": {"low": 2, "high": 2, "exact": true}, "frequent": {"exact": true}, "p50": {"relative_error": 0.01}

@@ -3,7 +3,7 @@
 use shared_logic::catalog::Metric;
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::merge::BatchCell;
-use shared_logic::time::{DAY_US, bucket_start};
+use shared_logic::time::Steps;
 
 /// How far cells are merged while they are read. Merging is associative, so this changes no answer; it limits a query's memory
 /// to its number of points.
@@ -11,8 +11,8 @@ use shared_logic::time::{DAY_US, bucket_start};
 pub(crate) enum Fold {
     /// Into one cell.
     Whole,
-    /// Into one cell per step of that many microseconds.
-    Steps(i64),
+    /// Into one cell per step.
+    Steps(Steps),
 }
 
 impl Fold {
@@ -20,7 +20,7 @@ impl Fold {
     pub(super) fn takes_whole_days(self) -> bool {
         match self {
             Fold::Whole => true,
-            Fold::Steps(step_us) => step_us % DAY_US == 0,
+            Fold::Steps(steps) => steps.are_whole_days(),
         }
     }
 }
@@ -31,6 +31,8 @@ pub(crate) struct Cells {
     kinds: Vec<MeasureKind>,
     fold: Fold,
     buckets: Vec<i64>,
+    /// Where the last cell ends.
+    until_us: i64,
     /// Row-major, one value per measure.
     values: Vec<Value>,
 }
@@ -38,17 +40,16 @@ pub(crate) struct Cells {
 impl Cells {
     pub(crate) fn new(metric: &Metric, fold: Fold) -> Cells {
         let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
-        Cells { kinds, fold, buckets: Vec::new(), values: Vec::new() }
+        Cells { kinds, fold, buckets: Vec::new(), until_us: i64::MIN, values: Vec::new() }
     }
 
     /// Adds the values of one bucket, one per measure. Buckets have to come in order.
     pub(super) fn push(&mut self, bucket: i64, values: &[Value]) {
-        let same = match (self.fold, self.buckets.last()) {
-            (_, None) => false,
-            (Fold::Whole, Some(_)) => true,
-            (Fold::Steps(step_us), Some(last)) => bucket_start(*last, step_us) == bucket_start(bucket, step_us),
-        };
-        if !same {
+        if self.buckets.is_empty() || bucket >= self.until_us {
+            self.until_us = match self.fold {
+                Fold::Whole => i64::MAX,
+                Fold::Steps(steps) => steps.end_of(bucket),
+            };
             self.buckets.push(bucket);
             self.values.extend_from_slice(values);
             return;

@@ -31,6 +31,9 @@ const LENT_AFTER: Duration = Duration::from_millis(250);
 /// How many questions read from disk at the same time; others wait.
 const QUESTIONS: usize = 64;
 
+/// How many requests read all keys of a view at the same time; others wait.
+const SWEEPS: usize = 4;
+
 /// What all views of a process share.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -38,6 +41,7 @@ pub(crate) struct Disk {
     pub(super) cache: Arc<BlockCache>,
     builds: Semaphore,
     pub(super) questions: Semaphore,
+    pub(super) sweeps: Semaphore,
     /// How many views were looked at or loaded for which no refresh waited any more. Every version's snapshots follow it.
     pub(crate) loaded: watch::Sender<u64>,
     /// The place is this process's own as long as this is open.
@@ -61,6 +65,7 @@ impl Disk {
                         cache: Arc::new(BlockCache::new(memory.as_usize())),
                         builds: Semaphore::new(BUILDS),
                         questions: Semaphore::new(QUESTIONS),
+                        sweeps: Semaphore::new(SWEEPS),
                         loaded: watch::Sender::new(0),
                         _lock: lock,
                     });

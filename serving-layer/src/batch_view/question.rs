@@ -7,10 +7,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use shared_logic::group_key::GroupKey;
+use shared_logic::group_key::{GroupKey, KeyPattern};
 use shared_logic::time::{DAY_US, TimeRange, bucket_index, day_of, month_start, next_month_start};
 
-use super::segment::{Access, Part, Segment, SegmentError, Unanswered};
+use super::segment::{Access, Cursor, Part, Pick, Segment, SegmentError, Unanswered};
 use super::{Cells, Counted, Fold, Month, View};
 
 /// A question, which holds all that it needs of a view.
@@ -38,6 +38,21 @@ impl Question {
             Part::Total => 1,
         });
         rows.sum()
+    }
+
+    /// The same parts of all keys of a pattern, each to be read from that key on.
+    ///
+    /// # Errors
+    /// If a segment cannot be opened.
+    pub(super) fn keys(&self, from: &[u8], pattern: &Arc<KeyPattern>) -> Result<Vec<Cursor>, SegmentError> {
+        let cursor = |piece: &Piece| {
+            let pick = match &piece.part {
+                Part::Slots(slots) => Pick::Range(slots.clone()),
+                Part::Total => Pick::TotalsAs(0),
+            };
+            piece.segment.keys(from, pattern, pick)
+        };
+        self.pieces.iter().map(cursor).collect()
     }
 
     /// The answer, if all blocks that it needs are in memory.

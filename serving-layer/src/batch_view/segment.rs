@@ -38,6 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use shared_logic::group_key::KeyPattern;
 use shared_logic::measure::{MeasureKind, Value};
 use tokio::runtime::Handle;
 use tracing::debug;
@@ -49,7 +50,7 @@ use description::Description;
 use error::Damage;
 pub(crate) use error::SegmentError;
 use frame::{Block, Place};
-pub(super) use merge::merge;
+pub(super) use merge::{Ahead, merge};
 pub(super) use origin::{Origin, Period};
 pub(super) use wanted::Part;
 use wanted::Wanted;
@@ -181,6 +182,35 @@ impl Segment {
         let Place { offset, bytes } = self.description.root;
         let end = offset + u64::from(bytes);
         Ok(Cursor::of_file(file, end, &self.path, &self.damage, Arc::clone(&self.kinds), pick))
+    }
+
+    /// Reads the rows of all keys of a pattern, in their order and past the cache, from the first one on that may lie at or behind the
+    /// text `from`.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or a block on the way is damaged.
+    pub(super) fn keys(&self, from: &[u8], pattern: &Arc<KeyPattern>, pick: Pick) -> Result<Cursor, SegmentError> {
+        let offset = self.block_of(from)?;
+        let file = File::open(&self.path).map_err(|source| self.unread(source))?;
+        let Place { offset: root, bytes } = self.description.root;
+        let (kinds, only) = (Arc::clone(&self.kinds), Arc::clone(pattern));
+        let end = root + u64::from(bytes);
+        let cursor = Cursor::of_keys(file, (offset, end), (&self.path, &self.damage), kinds, pick, only);
+        cursor.map_err(|source| self.unread(source))
+    }
+
+    /// Where the first block of rows begins that may hold something of a key, or of those behind it.
+    fn block_of(&self, key: &[u8]) -> Result<u64, SegmentError> {
+        let Some(wanted) = Wanted::new(key, &Part::Slots(0..1)) else { return Ok(0) };
+        let (mut place, mut level) = (self.description.root, self.description.height);
+        while level > 0 {
+            let block = self.read(place, level)?;
+            let below = wanted.below(block.content()).map_err(|Malformed| self.damage.found(&self.path))?;
+            // All of it lies behind the key: so does all of the segment, as a block above would have led to the one before.
+            let Some(first) = below.first() else { return Ok(0) };
+            (place, level) = (*first, level - 1);
+        }
+        Ok(place.offset)
     }
 
     /// Hands over the wanted rows of a key in the order of their slots; a total comes with the slot of its row.

@@ -5,6 +5,7 @@
 //! - `damage`: segments that are torn, changed or foreign;
 //! - `memory`: many rows and little memory;
 //! - `sorting`: rows that do not fit into the memory of a build;
+//! - `sweeps`: all keys, held against rows that are merged one at a time;
 //! - `today`: which blocks stay in memory.
 
 mod answers;
@@ -12,6 +13,7 @@ mod changes;
 mod damage;
 mod memory;
 mod sorting;
+mod sweeps;
 mod today;
 
 use platform::settings;
@@ -23,7 +25,7 @@ use shared_logic::contracts::batch_view;
 use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::measure::Value;
-use shared_logic::time::{DAY_US, HOUR_US, SECOND_US, day_of, format_day, parse_rfc3339};
+use shared_logic::time::{DAY_US, HOUR_US, SECOND_US, Steps, Width, day_of, format_day, parse_rfc3339};
 use storage::Storage;
 use test_kit::{DEADLINE, Dice};
 
@@ -52,6 +54,11 @@ dearest = "max(cost)"
 const ABSENT: &str = "(absent)";
 /// More than all blocks of a test take.
 const PLENTY: usize = 64 << 20;
+
+/// Into steps of UTC.
+fn by(width: Width) -> Fold {
+    Fold::Steps(Steps::utc(width))
+}
 
 /// A row of a view.
 #[derive(Debug, Clone, PartialEq)]

@@ -32,6 +32,27 @@ pub(crate) fn part(parameters: &Parameters, field: &Field) -> Result<KeyPart, Pr
     }
 }
 
+/// The same where a request may give several values: it asks for the events of each.
+///
+/// # Errors
+/// As [`part`].
+pub(crate) fn parts(parameters: &Parameters, field: &Field) -> Result<Vec<KeyPart>, Problem> {
+    if parameters.all(&field.name).nth(1).is_none() || parameters.get_ending(&field.name, MISSING).is_some() {
+        return part(parameters, field).map(|part| vec![part]);
+    }
+    let values = parameters.all(&field.name).map(|text| value(&field.name, field.kind, text).map(KeyPart::Value));
+    let parts: Vec<KeyPart> = values.collect::<Result<_, _>>()?;
+    match parts.iter().enumerate().find(|(at, part)| parts[..*at].contains(part)) {
+        None => Ok(parts),
+        // Written otherwise, such as 1 and 01.
+        Some((at, _)) => {
+            let text = parameters.all(&field.name).nth(at).unwrap_or_default();
+            let detail = format!("{}={text} is a value that is given already: give each value once", field.name);
+            Err(Problem::parameter(&field.name, detail))
+        }
+    }
+}
+
 /// What a request says of a column by the parameter that asks for events without a value, beside a value or not.
 fn absent(field: &Field, has_value: bool, says: &str) -> Result<KeyPart, Problem> {
     let (name, missing) = (&field.name, missing(field));

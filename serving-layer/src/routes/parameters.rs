@@ -4,7 +4,10 @@ use shared_logic::time::parse_instant;
 
 use crate::problem::{Problem, VERSION};
 
-/// Decoded parameters, each name once.
+/// The most parameters of one request.
+const MOST: usize = 1_000;
+
+/// Decoded parameters, in the order of the request.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters(Vec<(String, String)>);
 
@@ -14,18 +17,61 @@ impl Parameters {
     /// # Errors
     /// If a name is repeated, or a name or value is not UTF-8.
     pub(crate) fn read(query: Option<&str>) -> Result<Parameters, Problem> {
+        let parameters = Parameters::read_repeated(query)?;
+        parameters.repeat_only(|_| false)?;
+        Ok(parameters)
+    }
+
+    /// Reads a query string in which names may be repeated. [`Parameters::repeat_only`] says which ones.
+    ///
+    /// # Errors
+    /// If a name or value is not UTF-8.
+    pub(crate) fn read_repeated(query: Option<&str>) -> Result<Parameters, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let given = query.unwrap_or_default();
+        if given.split('&').nth(MOST).is_some() {
+            let (name, _) = given.split_once(['=', '&']).unwrap_or((given, ""));
+            let detail = format!("there are more than {MOST} parameters: ask for less at a time");
+            return Err(Problem::parameter(name, detail));
+        }
+        for pair in given.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let bad =
                 || Problem::parameter(name, format!("parameter {name} is not percent-encoded UTF-8: write %25 for %"));
-            let (name, value) = (decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?);
-            if pairs.iter().any(|(known, _)| *known == name) {
-                return Err(Problem::parameter(&name, format!("parameter {name} is repeated: give it once")));
-            }
-            pairs.push((name, value));
+            pairs.push((decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?));
         }
         Ok(Parameters(pairs))
+    }
+
+    /// Parameters that did not come as a query string.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Parameters {
+        Parameters(pairs)
+    }
+
+    /// Refuses a name that is repeated but may not be, and one that is repeated with the same value.
+    ///
+    /// # Errors
+    /// If there is one; the problem names the first.
+    pub(crate) fn repeat_only(&self, may_repeat: impl Fn(&str) -> bool) -> Result<(), Problem> {
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            let mut before = self.0[..at].iter().filter(|(known, _)| known == name).peekable();
+            if before.peek().is_none() {
+                continue;
+            }
+            if !may_repeat(name) {
+                return Err(Problem::parameter(name, format!("parameter {name} is repeated: give it once")));
+            }
+            if before.any(|(_, known)| known == value) {
+                let detail = format!("{name}={value} is repeated: give each value once");
+                return Err(Problem::parameter(name, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every value of a parameter.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The version that the request names, if it does.

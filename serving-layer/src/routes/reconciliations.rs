@@ -7,9 +7,11 @@ use platform::telemetry::error_text;
 use serde::Serialize;
 use shared_logic::contracts::reconciliation::Reconciliation;
 use storage::RowsOf;
+use utoipa::ToSchema;
 
 use super::parameters::Parameters;
 use super::{OfVersion, RequestedVersion, of_version};
+use crate::openapi::{Refusals, WhichVersion};
 use crate::problem::Problem;
 use crate::versions::Version;
 
@@ -19,13 +21,29 @@ const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 1_000;
 
 /// The body of the response.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reconciliations)]
 pub(crate) struct Body {
     /// The newest first.
     reconciliations: Vec<Reconciliation>,
 }
 
-/// The newest reconciles of one metric, checks of one stream, or all.
+/// What the last reconciles moved, and the drift between the layers
+///
+/// One row for each reconcile of a metric, the newest first. It compares what the speed layer had counted of the offsets that the reconcile
+/// moved to the batch view with what it found there, everything together per bucket. About 500 rows of each metric are kept. A reconcile
+/// that is killed right after its commit has no row. Rows with `stream_check` are checks of streams, which compare what a stream's topic
+/// holds with what is decided again from the archive of its source.
+#[utoipa::path(
+    get, path = "/v1/reconciliations", operation_id = "listReconciliations", tag = "status",
+    params(
+        WhichVersion,
+        ("metric" = Option<String>, Query, description = "Only reconciles of this metric. Default: of all. Not together with `stream`."),
+        ("stream" = Option<String>, Query, description = "Only checks of this stream. Not together with `metric`."),
+        ("limit" = Option<usize>, Query, description = "How many rows at most. Default: 20.", minimum = 1, maximum = 1000, example = 5),
+    ),
+    responses((status = 200, description = "The rows; none as long as nothing was reconciled.", body = OfVersion<Body>), Refusals),
+)]
 pub(crate) async fn newest(
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use shared_logic::catalog::Catalog;
@@ -26,6 +26,8 @@ pub(crate) struct SnapshotCache {
     current: ArcSwapOption<Snapshot>,
     /// How many snapshots were taken.
     taken: watch::Sender<u64>,
+    /// When the newest one was begun.
+    begun_at: ArcSwapOption<Instant>,
     /// How many snapshots were begun.
     begun: AtomicU64,
     /// Locked while a snapshot is taken, so that snapshots are taken one after the other.
@@ -48,6 +50,7 @@ impl SnapshotCache {
             tables: readers.tables(),
             current: ArcSwapOption::empty(),
             taken: watch::Sender::new(0),
+            begun_at: ArcSwapOption::empty(),
             begun: AtomicU64::new(0),
             readers: Mutex::new(readers),
             topics: topics.collect(),
@@ -60,6 +63,11 @@ impl SnapshotCache {
     /// The newest snapshot; `None` before the first.
     pub(crate) fn current(&self) -> Option<Arc<Snapshot>> {
         self.current.load_full()
+    }
+
+    /// How long ago the newest snapshot was begun; `None` before the first.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.begun_at.load().as_ref().map(|begun| begun.elapsed())
     }
 
     /// The newest snapshot; waits for the first.
@@ -144,6 +152,7 @@ impl SnapshotCache {
 
     async fn take(&self, mut readers: MutexGuard<'_, TableReaders>) -> Arc<Snapshot> {
         let sequence = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let begun_at = Instant::now();
         let before = self.current().unwrap_or_default();
         let views = readers.views(&before.views).await;
         // Only now, so that no archive is older than the one from which a view was computed.
@@ -152,6 +161,7 @@ impl SnapshotCache {
         metrics::gauge!("braid_serving_view_memory_bytes").set(self.disk.memory_bytes() as f64);
         self.count_segments(snapshot.segment_bytes());
         self.current.store(Some(Arc::new(snapshot)));
+        self.begun_at.store(Some(Arc::new(begun_at)));
         // A description may have arrived while this snapshot was put together.
         self.renew_topics();
         self.taken.send_modify(|taken| *taken += 1);

@@ -22,8 +22,8 @@ pub(crate) struct Looked {
     /// When everything was read, microseconds since 1970: for each request that shares this, a moment after it came.
     pub(crate) at_us: i64,
     judged: Arc<Judged>,
-    /// The group key's counters in every slice that counts, shard by shard.
-    counters: Vec<Arc<Counters>>,
+    /// For each group key its counters in every slice that counts, shard by shard.
+    counters: Vec<Vec<Arc<Counters>>>,
     written: OnceLock<Arc<Written>>,
 }
 
@@ -52,9 +52,10 @@ impl Looked {
         Arc::clone(self.written.get_or_init(|| Arc::new(answer)))
     }
 
-    /// The counters as cells. Buckets are `grain_us` wide.
-    pub(crate) fn cells(&self, grain_us: i64) -> impl Iterator<Item = SpeedCell> {
-        let counters = self.counters.iter().flat_map(|counters| counters.iter());
+    /// The counters of the question's key of that number, as cells. Buckets are `grain_us` wide.
+    pub(crate) fn cells(&self, key: usize, grain_us: i64) -> impl Iterator<Item = SpeedCell> {
+        let of_key = self.counters.get(key).into_iter().flatten();
+        let counters = of_key.flat_map(|counters| counters.iter());
         counters.map(move |(bucket, measure, value)| (bucket * grain_us, *measure, value.clone()))
     }
 }
@@ -85,7 +86,11 @@ impl Judge {
         let judged = self.judged(standing, &readings);
         // R12: what does not count is not even handed over.
         let counted = readings.into_iter().flatten().filter(|reading| complete::counts(&reading.state.shard));
-        let counters = counted.flat_map(|reading| reading.counters).collect();
+        let mut counters: Vec<Vec<Arc<Counters>>> = Vec::new();
+        for reading in counted {
+            counters.resize_with(counters.len().max(reading.counters.len()), Vec::new);
+            counters.iter_mut().zip(reading.counters).for_each(|(all, more)| all.extend(more));
+        }
         Looked { at_us: self.at_us, judged, counters, written: OnceLock::new() }
     }
 

@@ -1,4 +1,4 @@
-//! One shard, read for several questions: the counters of each question's group key in every slice that counts.
+//! One shard, read for several questions: the counters of each question's group keys in every slice that counts.
 //!
 //! Of slices that have ended, counters never change; of the newest one they change only together with the cursor. So what is held as
 //! of a shard's positions is the answer. For the rest, a script reads positions and counters together. It has to be told the keys of
@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use shared_logic::contracts::speed_view::{Counters, Reading, ShardKeys, State, Wanted};
+use shared_logic::contracts::speed_view::{ChunkRange, Counters, Reading, ShardKeys, State, Wanted};
 use shared_logic::log::PartitionId;
 use storage::ShardClient;
 
 use super::held::{Held, HeldCounters, HeldId};
 use super::slices::{Slice, slices};
-use super::{Question, SpeedError};
+use super::{CountedKey, Question, SpeedError};
 use crate::redis_link::RedisLink;
 
 /// How many scripts one question may take: one to read its counters, and others if slices are opened or dropped in between, or if
@@ -34,8 +34,8 @@ pub(super) struct Access {
 pub(super) struct ShardReading {
     /// The shard at the moment at which it was read.
     pub(super) state: Arc<State>,
-    /// The group key's counters, per slice that counts.
-    pub(super) counters: Vec<Arc<Counters>>,
+    /// For each group key of the question its counters, per slice that counts.
+    pub(super) counters: Vec<Vec<Arc<Counters>>>,
 }
 
 /// A question to one shard.
@@ -58,8 +58,16 @@ pub(super) type Answered = Vec<(Place, Option<ShardReading>)>;
 pub(super) struct Needs<'a> {
     asked: Asked<'a>,
     slices: Vec<Slice>,
-    /// For each slice its counters, if they are held as of its end.
-    held: Vec<Option<Arc<Counters>>>,
+    /// For each group key and slice the counters, if they are held as of the slice's end.
+    held: Vec<Vec<Option<Arc<Counters>>>>,
+}
+
+/// A shard when a question was asked and when counters were read, and its slices then and now.
+struct Moment<'a> {
+    before: &'a State,
+    now: &'a State,
+    slices: &'a [Slice],
+    listed: &'a [Slice],
 }
 
 /// One shard of a source.
@@ -114,7 +122,7 @@ impl<'a> OneShard<'a> {
             if needs.wanted().next().is_some() {
                 open.push(needs);
             } else {
-                let counters = needs.held.into_iter().flatten().collect();
+                let counters = needs.held.into_iter().map(|of_key| of_key.into_iter().flatten().collect()).collect();
                 answered.push((asked.place, Some(ShardReading { state: Arc::clone(state), counters })));
             }
         }
@@ -160,7 +168,8 @@ impl<'a> OneShard<'a> {
     fn needs(&self, state: &State, asked: Asked<'a>) -> Needs<'a> {
         let slices: Vec<Slice> = slices(&state.shard, asked.from).collect();
         let (instance, chunks) = (state.shard.instance, asked.question.chunks);
-        let held = self.access.held.get(&self.held_id(asked.question), instance, &slices, chunks);
+        let keys = asked.question.keys.iter();
+        let held = keys.map(|key| self.access.held.get(&self.held_id(key), instance, &slices, chunks)).collect();
         Needs { asked, slices, held }
     }
 
@@ -175,11 +184,28 @@ impl<'a> OneShard<'a> {
         read: &mut impl Iterator<Item = Counters>,
     ) -> Option<ShardReading> {
         let Asked { question, from, .. } = needs.asked;
-        let shard = &now.shard;
-        let listed: Vec<Slice> = slices(shard, from).collect();
+        let listed: Vec<Slice> = slices(&now.shard, from).collect();
+        let moment = Moment { before, now, slices: &needs.slices, listed: &listed };
+        // All that was read for this question is taken, whether or not it can be used, so that the next one gets its own.
+        let of_keys = question.keys.iter().zip(needs.held);
+        let of_keys = of_keys.map(|(key, held)| self.of_key((key, question.chunks), &moment, held, read));
+        let of_keys: Vec<Option<Vec<Arc<Counters>>>> = of_keys.collect();
+        Some(ShardReading { state: Arc::clone(now), counters: of_keys.into_iter().collect::<Option<_>>()? })
+    }
+
+    /// The counters of one key in all slices that are listed now: those that are held, and what was read of the others. `None` if that is
+    /// not all.
+    fn of_key(
+        &self,
+        (key, chunks): (&Arc<CountedKey>, ChunkRange),
+        moment: &Moment<'_>,
+        held: Vec<Option<Arc<Counters>>>,
+        read: &mut impl Iterator<Item = Counters>,
+    ) -> Option<Vec<Arc<Counters>>> {
+        let Moment { before, now, slices, listed } = moment;
         // Where a slice ends now, and its counters as of there.
         let (mut known, mut fresh) = (Vec::with_capacity(listed.len()), Vec::new());
-        for (slice, held) in needs.slices.iter().zip(needs.held) {
+        for (slice, held) in slices.iter().zip(held) {
             let end = listed.iter().find(|listed| listed.begin == slice.begin).map(|listed| listed.upto);
             match (held, end) {
                 (Some(counters), _) => known.push((*slice, counters)),
@@ -187,46 +213,50 @@ impl<'a> OneShard<'a> {
                     let counters = Arc::new(read.next()?);
                     let Some(upto) = end else { continue };
                     known.push((Slice { begin: slice.begin, upto }, Arc::clone(&counters)));
-                    let (instance, begin, chunks) = (shard.instance, slice.begin, question.chunks);
+                    let (instance, begin) = (now.shard.instance, slice.begin);
                     fresh.push(Held { instance, begin, upto, chunks, counters });
                 }
             }
         }
         // Otherwise they belong to an earlier shard of the partition.
-        if before.shard.instance != shard.instance {
+        if before.shard.instance != now.shard.instance {
             return None;
         }
         // If the definition was counted in all of a slice, its counters follow from the log.
-        let since = shard.definitions.get(&question.key.definition);
+        let since = now.shard.definitions.get(&key.definition);
         fresh.retain(|held| since.is_some_and(|since| *since <= held.begin));
-        self.access.held.keep(self.held_id(question), shard, fresh);
+        self.access.held.keep(self.held_id(key), &now.shard, fresh);
         let counters = listed.iter().map(|listed| {
             let found = known.iter().find(|(slice, _)| slice == listed);
             found.map(|(_, counters)| Arc::clone(counters))
         });
-        Some(ShardReading { state: Arc::clone(now), counters: counters.collect::<Option<_>>()? })
+        counters.collect()
     }
 
-    fn held_id(&self, question: &Question) -> HeldId {
-        HeldId { shard: Arc::clone(&self.name), key: Arc::clone(&question.key) }
+    fn held_id(&self, key: &Arc<CountedKey>) -> HeldId {
+        HeldId { shard: Arc::clone(&self.name), key: Arc::clone(key) }
     }
 }
 
 impl<'a> Needs<'a> {
-    /// The begins of the slices whose counters have to be read.
-    fn wanted(&self) -> impl Iterator<Item = i64> {
-        self.slices.iter().zip(&self.held).filter(|(_, held)| held.is_none()).map(|(slice, _)| slice.begin)
+    /// The keys and the begins of the slices whose counters have to be read.
+    fn wanted(&self) -> impl Iterator<Item = (&'a CountedKey, i64)> {
+        let of_keys = self.asked.question.keys.iter().zip(&self.held);
+        of_keys.flat_map(|(key, held)| {
+            let open = self.slices.iter().zip(held).filter(|(_, held)| held.is_none());
+            open.map(|(slice, _)| (key.as_ref(), slice.begin))
+        })
     }
 
     /// How the script is asked for them, where the shard was last seen in this state.
     fn counters_of(&self, state: &State) -> impl Iterator<Item = Wanted<'a>> {
         let (question, instance) = (self.asked.question, state.shard.instance);
-        self.wanted().map(move |slice| Wanted {
+        self.wanted().map(move |(key, slice)| Wanted {
             instance,
             slice,
-            definition: &question.key.definition,
+            definition: &key.definition,
             kinds: &question.kinds,
-            key: &question.key.key,
+            key: &key.key,
             chunks: question.chunks,
         })
     }

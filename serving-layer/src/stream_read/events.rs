@@ -31,13 +31,14 @@ use std::time::Duration;
 use axum::response::sse::Event;
 use futures::Stream;
 use platform::telemetry::error_text;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::StreamReader;
 use super::output::{OutputReader, text_of};
 use super::positions::Positions;
 use super::question::Filter;
+use crate::watchers::Place;
 use catch_up::align;
 use ring::{RingOutput, Taken};
 use shared_tail::Subscription;
@@ -68,7 +69,7 @@ pub(crate) struct Watcher {
     /// The first day that the archive holds, if the client was told that older ones are retired.
     told_retired: Option<i64>,
     stopping: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Watcher {
@@ -79,13 +80,12 @@ impl Watcher {
         (reader, filter): (Arc<StreamReader>, Filter),
         serves: Box<dyn Serves>,
         at: Option<Positions>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Watcher {
-        metrics::gauge!("braid_serving_watchers").increment(1.0);
         let first = Event::default().retry(RETRY).event("version").data(served::said(version, &reader));
         Watcher {
             outputs: OutputReader::new(&reader.source),
-            stopping: reader.access.stopping(),
+            stopping: reader.access.watchers.stopping(),
             reader,
             filter,
             serves,
@@ -250,11 +250,5 @@ impl Watcher {
         if let (Some(at), Some(reached)) = (&mut self.at, reached) {
             at.reach(&reached);
         }
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        metrics::gauge!("braid_serving_watchers").decrement(1.0);
     }
 }

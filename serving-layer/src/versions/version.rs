@@ -79,7 +79,7 @@ impl Version {
             rows: rows.collect(),
             reports: ReportReader::all(catalog, &storage),
             lanes: lanes(catalog, &snapshots, host),
-            speed: SpeedView::new(Arc::clone(&host.redis), catalog, host.serving.slice_memory),
+            speed: SpeedView::new(Arc::clone(&host.redis), catalog, host.serving.slice_memory, host.serving.sweep_max),
             reconciliations: ReconciliationTable::new(&storage),
             tables: TableNotes::new(catalog, &storage),
             _background: background(&snapshots, &host.topics, host.serving.refresh.get()),

@@ -1,8 +1,13 @@
 //! The serving layer on a real Redis and a real store. Views, archives and shards are written as the contracts say; only
 //! Kafka is stood in for.
 
+mod access;
+mod alert_log;
+mod alerts;
 mod completeness;
+mod forms;
 mod http;
+mod live;
 mod looks;
 mod problems;
 mod reconciliations;
@@ -16,6 +21,7 @@ mod stream_fixture;
 mod stream_outputs;
 mod streams;
 mod test_server;
+mod top;
 mod total;
 mod versions;
 mod versions_watched;

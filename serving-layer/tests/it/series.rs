@@ -120,8 +120,10 @@ async fn no_answer_leaves_the_year_9999() {
     for (query, from, points) in [
         ("", "9999-12-31T23:59:00Z", 1),
         ("step=1h", "9999-12-31T23:00:00Z", 1),
-        // Steps are counted from 1970, so the last one reaches into the year 10000.
-        ("step=7d", "9999-12-30T00:00:00Z", 1),
+        // Weeks begin on Mondays, so the last one reaches into the year 10000.
+        ("step=7d", "9999-12-27T00:00:00Z", 1),
+        ("step=7d&tz=America/New_York", "9999-12-27T05:00:00Z", 1),
+        ("step=1mo", "9999-12-01T00:00:00Z", 1),
         ("from=9999-12-31T23:58:00Z", "9999-12-31T23:58:00Z", 2),
         ("from=9999-12-31T23:58:00Z&to=9999-12-31T23:59:01Z", "9999-12-31T23:58:00Z", 2),
         (to_the_end.as_str(), "9999-12-31T23:58:00Z", 2),
@@ -139,4 +141,102 @@ async fn no_answer_leaves_the_year_9999() {
     let first = server.ok(&format!("{TOTAL}?from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:00Z")).await;
     assert_eq!((&first["from"], &first["to"]), (&json!("0001-01-01T00:00:00Z"), &json!("9999-12-31T23:59:00Z")));
     assert_eq!(first["values"]["views"], 0);
+}
+
+/// Events around both changes of daylight saving in Berlin. Some are in the view, and others came late.
+async fn around_changes() -> TestServer {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[6]);
+    server.archive_begins().await;
+    let version = server.archive_rows(0, 6).await;
+    let rows = [
+        ("2026-03-28T22:59:00Z", "v1", "de", 1, Some(1), 1),
+        ("2026-03-28T23:00:00Z", "v1", "de", 2, Some(1), 1),
+        ("2026-03-29T21:59:00Z", "v1", "de", 4, Some(1), 1),
+        ("2026-10-24T22:00:00Z", "v1", "de", 8, Some(1), 1),
+    ];
+    server.view(&[3], version, &rows).await;
+    server.open(0, 3).await;
+    let late = [
+        ("2026-03-29T22:00:00Z", "v1", "de", 1),
+        ("2026-10-25T00:30:00Z", "v1", "de", 1),
+        ("2026-10-25T01:30:00Z", "v1", "de", 1),
+        ("2026-10-25T22:59:59Z", "v2", "de", 1),
+    ];
+    server.apply(0, &late, AS_OF).await;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    server
+}
+
+#[tokio::test]
+async fn days_and_weeks_are_those_of_a_zone() {
+    let server = around_changes().await;
+    let berlin = "/v1/metrics/views/series?tz=Europe/Berlin";
+    let days = server.ok(&format!("{berlin}&step=1d&from=2026-03-28T00:00:00Z&to=2026-03-30T10:00:00Z")).await;
+    let expected = [
+        ("2026-03-27T23:00:00Z", 1, "batch"),
+        ("2026-03-28T23:00:00Z", 6, "batch"),
+        ("2026-03-29T22:00:00Z", 1, "speed"),
+    ];
+    assert_eq!(shape(&days), expected);
+    assert_eq!(
+        (&days["tz"], &days["step"], &days["to"]),
+        (&json!("Europe/Berlin"), &json!("1d"), &json!("2026-03-30T22:00:00Z"))
+    );
+    assert_eq!(days["points"][1]["end"], "2026-03-29T22:00:00Z", "a day of 23 hours");
+    let day = "from=2026-10-25T00:00:00Z&to=2026-10-25T00:01:00Z";
+    let autumn = server.ok(&format!("{berlin}&step=1d&{day}")).await;
+    assert_eq!(shape(&autumn), [("2026-10-24T22:00:00Z", 11, "both")]);
+    assert_eq!(autumn["points"][0]["end"], "2026-10-25T23:00:00Z", "a day of 25 hours");
+    let hours = server.ok(&format!("{berlin}&step=1h&from=2026-10-24T22:00:00Z&to=2026-10-25T23:00:00Z")).await;
+    let counts: Vec<i64> = shape(&hours).into_iter().map(|point| point.1).collect();
+    assert_eq!((counts.len(), counts[0], &counts[2..5], counts[24]), (25, 8, &[1, 1, 0][..], 1));
+
+    let weeks = server.ok(&format!("{berlin}&step=7d&to=2026-04-01T00:00:00Z")).await;
+    assert_eq!(shape(&weeks), [("2026-03-22T23:00:00Z", 7, "batch"), ("2026-03-29T22:00:00Z", 1, "speed")]);
+    let utc = server.ok("/v1/metrics/views/series?step=7d&to=2026-04-01T00:00:00Z").await;
+    assert_eq!(shape(&utc), [("2026-03-23T00:00:00Z", 8, "both")], "a week of UTC");
+    assert!(utc.get("tz").is_none() && utc["points"][0].get("end").is_none(), "{utc}");
+    let months = server.ok(&format!("{berlin}&step=1mo")).await;
+    let filled = shape(&months);
+    assert_eq!(
+        (filled.len(), filled[0], filled[7]),
+        (8, ("2026-02-28T23:00:00Z", 8, "both"), ("2026-09-30T22:00:00Z", 11, "both"))
+    );
+
+    let (status, problem) = server.get("/v1/metrics/views/series?tz=Europe/Berlinn").await;
+    assert_eq!((status, &problem["parameter"]), (400, &json!("tz")), "{problem}");
+}
+
+#[tokio::test]
+async fn a_window_ends_with_each_step() {
+    let server = server().await;
+    let ask = "/v1/metrics/views/series?step=1h&window=2h";
+    let all = server.ok(ask).await;
+    let expected = [
+        ("2026-04-24T07:00:00Z", 3, "batch"),
+        ("2026-04-24T08:00:00Z", 5, "both"),
+        ("2026-04-24T09:00:00Z", 2, "both"),
+        ("2026-04-24T10:00:00Z", 1, "speed"),
+    ];
+    assert_eq!(shape(&all), expected);
+    assert_eq!(
+        (&all["window"], &all["from"], &all["to"]),
+        (&json!("2h"), &json!("2026-04-24T08:00:00Z"), &json!("2026-04-24T12:00:00Z"))
+    );
+    assert_eq!(all["points"][1]["values"], json!({"views": 5, "dwell_ms": 124, "longest": 60, "mean_ms": 124.0 / 5.0}));
+    let later = server.ok(&format!("{ask}&from=2026-04-24T09:00:00Z&to=2026-04-24T10:00:00Z")).await;
+    assert_eq!(shape(&later), expected[1..2], "what lies before the range is read");
+    assert_eq!(later["points"][0]["end"], "2026-04-24T10:00:00Z");
+    assert_eq!(later["provenance"]["batch"]["values"]["views"], 4, "of all that the points cover");
+    for point in all["points"].as_array().expect("points") {
+        let (start, end) = (&point["start"].as_str().expect("text"), &point["end"].as_str().expect("text"));
+        let total = server.ok(&format!("{TOTAL}?from={start}&to={end}")).await;
+        assert_eq!(total["values"], point["values"], "{start}");
+    }
+    let unseen = server.ok(&format!("{ask}&video=v9")).await;
+    assert_eq!((&unseen["points"], &unseen["from"]), (&json!([]), &Value::Null));
+    let (status, problem) = server.get("/v1/metrics/views/series?step=1m&window=366d").await;
+    assert_eq!((status, &problem["parameter"]), (400, &json!("window")), "{problem}");
 }

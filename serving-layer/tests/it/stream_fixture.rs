@@ -124,8 +124,16 @@ impl TestServer {
 
     /// Watches alerts, from an event on if there is one.
     pub(crate) async fn watch(&self, query: &str, last_event_id: Option<&str>) -> Watch {
-        let url = format!("http://{}{ALERTS}{query}", self.address());
-        let request = self.http.get(url).header("accept", "text/event-stream");
+        let mut watch = self.watch_path(&format!("{ALERTS}{query}"), last_event_id).await;
+        let first = watch.frame().await.expect("a first event");
+        assert_eq!(first.kind, "version", "{first:?}");
+        watch.version = serde_json::from_str(&first.data).expect("JSON");
+        watch
+    }
+
+    /// Watches what a path answers, from an event on if there is one.
+    pub(crate) async fn watch_path(&self, path: &str, last_event_id: Option<&str>) -> Watch {
+        let request = self.http.get(format!("http://{}{path}", self.address())).header("accept", "text/event-stream");
         let request = match last_event_id {
             Some(id) => request.header("last-event-id", id),
             None => request,
@@ -134,11 +142,7 @@ impl TestServer {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let id = last_event_id.unwrap_or_default().to_owned();
-        let mut watch = Watch { response, buffer: String::new(), id, version: Value::Null };
-        let first = watch.frame().await.expect("a first event");
-        assert_eq!(first.kind, "version", "{first:?}");
-        watch.version = serde_json::from_str(&first.data).expect("JSON");
-        watch
+        Watch { response, buffer: String::new(), id, version: Value::Null }
     }
 
     /// The same, once the client has its place: from there on it is told everything.

@@ -12,7 +12,7 @@ use platform::store::{Commit, Committed, Store, Table};
 use polars::prelude::{DataFrame, DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
-use serving_layer::{LogClient, ServeError, Server, TopicClient};
+use serving_layer::{AlertLog, LogClient, ServeError, Server, TopicClient};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Asked, Note};
@@ -51,6 +51,8 @@ pub(crate) struct TestServer {
     pub(crate) shutdown: Shutdown,
     /// The versions that are served; `None`: the catalog's alone.
     pub(crate) versions: Option<FollowedVersions>,
+    /// Where alerts are written; `None`: none are judged.
+    pub(crate) alerts: Option<Arc<dyn AlertLog>>,
     /// The first day that views hold, in days since 1970.
     pub(crate) retired_before: Option<i64>,
     connection: MultiplexedConnection,
@@ -77,6 +79,8 @@ impl TestServer {
         settings.redis.url = Secret::from(redis.url());
         settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.serving.refresh = Span::from_millis(30);
+        // They would be reads of Redis that tests count.
+        settings.telemetry.gauges_every = Span::from_secs(3_600);
         let topics = Arc::new(StandIn::default());
         topics.set(&[0]);
         TestServer {
@@ -89,6 +93,7 @@ impl TestServer {
             topics,
             shutdown: Shutdown::new(),
             versions: None,
+            alerts: None,
             retired_before: None,
             serving: None,
             http: reqwest::Client::new(),
@@ -120,13 +125,32 @@ impl TestServer {
 
     /// Starts the serving layer.
     pub(crate) async fn serve_unready(&mut self) {
+        let server = self.bound().await.expect("bound");
+        let address = server.address();
+        self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
+    }
+
+    /// Why the serving layer does not start.
+    pub(crate) async fn refused(&self) -> ServeError {
+        self.bound().await.err().expect("refused")
+    }
+
+    async fn bound(&self) -> Result<Server, ServeError> {
         let topics: Arc<dyn TopicClient> = self.topics.clone();
         let logs: Arc<dyn LogClient> = self.topics.clone();
         let alone = || FollowedVersions::fixed(DeployedVersions::alone(self.catalog.clone()));
         let versions = self.versions.clone().unwrap_or_else(alone);
-        let server = Server::bind_with(&self.settings, versions, topics, logs).await.expect("bound");
-        let address = server.address();
-        self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
+        let server = Server::bind_with(&self.settings, versions, topics, logs).await?;
+        Ok(match &self.alerts {
+            Some(log) => server.with_alerts(Arc::clone(log)),
+            None => server,
+        })
+    }
+
+    /// Another serving process beside this one, with the same settings; gives its address, and what stops it.
+    pub(crate) async fn another(&self) -> (SocketAddr, Shutdown, JoinHandle<Result<(), ServeError>>) {
+        let (server, shutdown) = (self.bound().await.expect("bound"), Shutdown::new());
+        (server.address(), shutdown.clone(), tokio::spawn(server.run(shutdown)))
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -12,7 +12,7 @@
 use std::fmt::{self, Write};
 
 use super::stream::{Detect, Lookup, Map, Stream, StreamKind};
-use super::{Catalog, DefinitionHash, Derived, Join, LookKind, Measure, Metric, Report, Source, rules};
+use super::{Alert, Catalog, DefinitionHash, Derived, Join, LookKind, Measure, Metric, Report, Source, rules};
 use crate::expression::Expression;
 
 /// Raise this when a change of this crate makes the same catalog count differently. Every view is rebuilt then.
@@ -26,6 +26,9 @@ pub const REPORT_VERSION: u32 = 1;
 
 /// Raise this when a change of this crate makes the same changes leave other rows (B1). Every table is materialised anew then.
 pub const TABLE_VERSION: u32 = 1;
+
+/// Raise this when a change of this crate makes the same catalog judge an alert otherwise.
+const ALERT_VERSION: u32 = 1;
 
 /// The hash of the table that this source is: all that decides what a change is, and so which rows changes leave.
 pub(super) fn of_table(source: &Source) -> DefinitionHash {
@@ -68,6 +71,22 @@ pub(super) fn of_report(catalog: &Catalog, report: &Report) -> DefinitionHash {
     }
     for column in &report.columns {
         facts.line(format_args!("column {} {:?}", column.name, column.of.to_string()));
+    }
+    DefinitionHash::of_text(&facts.0)
+}
+
+/// The hash of an alert: what its metric counts and derives, and all that decides when it fires and by which labels. What it says to people
+/// is left out.
+pub(super) fn of_alert(catalog: &Catalog, alert: &Alert) -> DefinitionHash {
+    let metric = &catalog.metrics[&alert.metric];
+    let counted = hash(&catalog.sources[&metric.source], metric);
+    let mut facts = Facts(format!("alert {ALERT_VERSION}\nmetric {} {counted}\n", metric.name));
+    facts.derived(&metric.derived);
+    facts.line(format_args!("key {}", alert.key()));
+    facts.line(format_args!("window_us {} {:?} {}", alert.window_us, alert.shift_us, alert.lateness_us));
+    facts.line(format_args!("when {:?} {}", alert.when.to_string(), alert.for_us));
+    for (label, text) in &alert.labels {
+        facts.line(format_args!("label {label} {text:?}"));
     }
     DefinitionHash::of_text(&facts.0)
 }

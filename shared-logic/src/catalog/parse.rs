@@ -15,8 +15,10 @@
 //! - `stream`: `[streams.…]`, checked against the fields of what they read;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source; with `condition`, `by` and `measures`, which streams have,
 //!   too;
-//! - `report`: `[reports.…]`, checked against their metrics and tables.
+//! - `report`: `[reports.…]`, checked against their metrics and tables;
+//! - `alert`: `[alerts.…]`, checked against their metrics.
 
+mod alert;
 mod by;
 mod columns;
 mod condition;
@@ -69,6 +71,8 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     let time_zone = schedule.time_zone;
     let known = report::Known { drafts: &drafts, tables: &tables, metrics: &metrics, doubtful: &doubtful, time_zone };
     let reports = report::reports(root.table("reports"), &known);
+    let known = alert::Known { drafts: &drafts, metrics: &metrics, doubtful: &doubtful };
+    let alerts = alert::alerts(root.table("alerts"), &known);
     root.refuse_unknown_keys();
     if !deployment.keeps_archive {
         refuse_without_archive(&root, &mistakes);
@@ -79,7 +83,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
         return Err(mistakes);
     }
     let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports })
+    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports, alerts })
 }
 
 /// K5: what lanes remember, rows of tables and days of reports lie beside archives or are made from them.

@@ -2,7 +2,7 @@
 
 use super::{Gap, Why};
 use crate::contracts::batch_view::Note;
-use crate::time::{DAY_US, bucket_start};
+use crate::time::DAY_US;
 
 /// A range of event time as a view can answer it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +13,18 @@ pub struct HeldRange {
     pub gap: Option<Gap>,
 }
 
-/// Which part of the range from `from_us` to `to_us` that view holds, in steps of `step_us`.
+/// Which part of the range from `from_us` to `to_us` that view holds. `at_or_after` gives the first begin of a step from an instant on.
 ///
 /// A range without a start begins with the first whole step that is held, so that what it says is complete. One that asks for earlier
 /// events by name gets what there is, with a gap.
-pub fn held(view: Option<&Note>, from_us: Option<i64>, to_us: Option<i64>, step_us: i64) -> HeldRange {
+pub fn held(
+    view: Option<&Note>,
+    (from_us, to_us): (Option<i64>, Option<i64>),
+    at_or_after: impl FnOnce(i64) -> i64,
+) -> HeldRange {
     let Some(before) = view.and_then(|note| note.retired_before) else { return HeldRange { from_us, gap: None } };
     let first_us = before.saturating_mul(DAY_US);
-    let first_step = bucket_start(first_us.saturating_add(step_us - 1), step_us);
+    let first_step = at_or_after(first_us);
     let is_open = from_us.is_none() && to_us.is_none_or(|to_us| first_step < to_us);
     if is_open {
         return HeldRange { from_us: Some(first_step), gap: None };
@@ -34,7 +38,7 @@ mod tests {
     use super::*;
     use crate::contracts::batch_view::Asked;
     use crate::log::Offsets;
-    use crate::time::HOUR_US;
+    use crate::time::{HOUR_US, bucket_start};
 
     const DAY: i64 = 100;
 
@@ -45,7 +49,8 @@ mod tests {
     }
 
     fn asked(from_us: Option<i64>, to_us: Option<i64>, step_us: i64) -> (Option<i64>, bool) {
-        let HeldRange { from_us, gap } = held(Some(&note(Some(DAY))), from_us, to_us, step_us);
+        let at_or_after = |instant_us: i64| bucket_start(instant_us + step_us - 1, step_us);
+        let HeldRange { from_us, gap } = held(Some(&note(Some(DAY))), (from_us, to_us), at_or_after);
         (from_us, gap.is_some())
     }
 
@@ -71,7 +76,7 @@ mod tests {
     fn a_view_that_holds_every_day_holds_every_range() {
         for view in [None, Some(&note(None))] {
             let expected = HeldRange { from_us: None, gap: None };
-            assert_eq!(held(view, None, Some(5), HOUR_US), expected);
+            assert_eq!(held(view, (None, Some(5)), |instant_us| instant_us), expected);
         }
     }
 }

@@ -53,15 +53,18 @@ pub fn path(version: &str) -> String {
 
 /// One reconcile of one metric, or one check of one stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reconciliation {
     /// The metric's name, or the stream's.
     pub metric: String,
     /// The definition that the view counts, or that the stream has in the catalog.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub definition: DefinitionHash,
     /// The version of the view's table after the commit; for a check, of the archive that the stream reads.
     pub view_version: u64,
     /// When the view was committed, or the stream was checked, microseconds since 1970 by that process's clock.
     #[serde(with = "instant", rename = "reconciled_at")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub reconciled_at_us: i64,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
@@ -80,10 +83,13 @@ pub struct Reconciliation {
     /// Whether speed and batch could be compared.
     pub comparable: bool,
     /// Why not, as a word.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub reason: Option<String>,
     /// Why not, as a sentence.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub detail: Option<String>,
     /// How they compare.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub drift: Option<Drift>,
     /// Of a check of a stream: what it found. Nothing of a reconcile of a metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +99,7 @@ pub struct Reconciliation {
 /// What a stream's archive holds, compared with what its definition decides again of the same offsets. `missing`, `extra` and
 /// `different` are zero as long as every output is written once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StreamCheck {
     /// How many outputs were decided again and found in the archive.
     pub outputs: u64,
@@ -111,11 +118,13 @@ pub struct StreamCheck {
     /// T12: how many keys were seen in several partitions: of the keys by which the source's records have to be divided.
     pub split_keys: u64,
     /// A record of one of them, `log/partition/offset`. The key itself may name a person.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub split_record: Option<String>,
 }
 
 /// An output that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OutputDifference {
     /// Its id.
     pub id: String,
@@ -125,6 +134,7 @@ pub struct OutputDifference {
 
 /// What is wrong with an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceKind {
     /// It is not there.
@@ -137,6 +147,7 @@ pub enum DifferenceKind {
 
 /// Offsets whose outputs were not compared, `[from, to)`, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NotCompared {
     /// The log that the stream reads.
     pub log: String,
@@ -152,6 +163,7 @@ pub struct NotCompared {
 
 /// Offsets of a partition, `[from, to)`, that a reconcile moved: from the old cut to the new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MovedRange {
     /// The log.
     pub log: String,
@@ -165,6 +177,7 @@ pub struct MovedRange {
 
 /// What speed had said of some offsets, compared with what batch found there, everything together per bucket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Drift {
     /// How many buckets were compared: all in which either layer has an event.
     pub buckets: u64,
@@ -180,18 +193,24 @@ pub struct Drift {
 
 /// The drift of one measure. Buckets with an overflow are counted and otherwise left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MeasureDrift {
     /// The measure's name.
     pub name: String,
     /// What speed had counted.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub speed: Json,
     /// What batch found.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub batch: Json,
     /// The first less the second; null for a minimum or maximum.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub difference: Json,
     /// How much of the difference is copies beyond the window; null for a minimum or maximum.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub duplicates: Json,
     /// How much of it is neither; null for a minimum or maximum.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub unexplained: Json,
     /// How many buckets differ.
     pub differing_buckets: u64,
@@ -200,17 +219,21 @@ pub struct MeasureDrift {
     /// How many buckets differ for another reason than copies.
     pub unexplained_buckets: u64,
     /// The bucket that differs most.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub largest: Option<LargestDifference>,
 }
 
 /// A bucket, and both values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LargestDifference {
     /// Where it starts, RFC 3339.
     pub bucket: String,
     /// What speed had counted in it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub speed: Json,
     /// What batch found.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub batch: Json,
 }
 

@@ -8,6 +8,8 @@
 //! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `instance`, `as_of`, `witnesses` (of each begin and of the cursor, comma-separated, R12), `truncated` (where a worker found another record than what was counted), `begin` (the start of the log when the shard was first opened, K5) |
 //! | `…:c:<instance>:<slice begin>:<definition>` | hash | counters: `<group key>` → the key's chunks, and the values of the first of them; `<chunk>:<group key>` → the values of another |
 //! | `…:counters` | hash | `<instance>:<slice begin>:<definition>` for each key of counters that may exist (R8) |
+//! | `…:sweep` | text, for a while | somebody reads all counters in steps; it holds how many bytes were noted in `changes` |
+//! | `…:changes` | list, for a while | what was written since, see [`changes`](self) |
 //!
 //! A bucket's index is its start divided by the metric's grain, and its chunk is the index divided by 64, or the index itself if a
 //! measure is a sketch. Everything that a
@@ -19,7 +21,7 @@
 //!
 //! - `chunks`: which chunks a group key has in a slice; `counters`: the values of one;
 //! - `addition`: what a micro-batch adds to them; `known`: what a worker need not read for that; `read`: what a reader asks for;
-//!   `scanned`: what each field of a slice says;
+//!   `scanned`: what each field of a slice says; `changes`: what was written while somebody read slices in steps;
 //! - `shard`: the positions, and what may happen to them; `instance`: one life of a shard;
 //! - [`script`]: the texts that scripts and their callers exchange.
 //!
@@ -30,6 +32,7 @@
 //! scripts of the crate `storage`, which do it atomically in Redis ([`script`]). Tests run both side by side on a real Redis.
 
 mod addition;
+mod changes;
 mod chunks;
 mod counters;
 mod instance;
@@ -40,6 +43,7 @@ pub mod script;
 mod shard;
 
 pub use addition::{Addition, Held};
+pub use changes::{Change, Changes};
 pub use chunks::ChunkRange;
 pub use counters::{CHUNK_BUCKETS, Counters};
 pub use instance::{Instance, NotAnInstance};
@@ -80,6 +84,16 @@ impl ShardKeys {
     /// The key that names every key of counters that may exist.
     pub fn names(&self) -> String {
         format!("{}counters", self.tag)
+    }
+
+    /// The key that says that somebody reads all counters in steps.
+    pub fn sweep(&self) -> String {
+        format!("{}sweep", self.tag)
+    }
+
+    /// The key of what was written while somebody did.
+    pub fn changes(&self) -> String {
+        format!("{}changes", self.tag)
     }
 
     /// The key of the counters that have this name.

@@ -93,6 +93,11 @@ impl Scope {
         self.columns.iter().find(|(column, _)| column == name).map(|(_, kind)| *kind)
     }
 
+    /// Whether columns have names of several parts, such as `before.views`.
+    fn has_parts(&self) -> bool {
+        self.columns.iter().any(|(name, _)| name.contains('.'))
+    }
+
     /// Whether a column is called so, or differs in case only.
     fn has_alike(&self, name: &str) -> bool {
         let sketches = self.sketches.iter().map(|(name, _)| name);

@@ -1,5 +1,7 @@
 //! The rule as a table.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::measure::MeasureKind::{Count, MaxInt, SumFloat};
 use Value::{Float, Int, Null, Overflow};
@@ -67,14 +69,40 @@ fn a_series_has_a_point_for_every_step() {
     let batch = [(100, one()), (190, one()), (390, one()), (400, one())];
     let speed = [(90, 0, Int(9)), (190, 0, Int(5)), (200, 0, Int(3))];
     let cells = || batch.iter().map(|(bucket, values)| (*bucket, values.as_slice()));
-    let points = series(&KINDS, cells(), speed, RANGE, 100);
-    let shown: Vec<_> = points.iter().map(|(start, point)| (*start, point.values[0].clone(), point.layer)).collect();
-    assert_eq!(shown, [(100, Int(7), Layer::Both), (200, Int(3), Layer::Speed), (300, Int(1), Layer::Batch)]);
-    // One step as long as the range is the total.
-    let before_1970 = TimeRange { from_us: -200, to_us: 100 };
-    let cells = [(-200, 0, Int(1)), (-1, 0, Int(2)), (99, 0, Int(4))];
-    let points = series(&KINDS, [], cells, before_1970, 100);
-    let shown: Vec<_> = points.iter().map(|(start, point)| (*start, point.values[0].clone())).collect();
-    assert_eq!(shown, [(-200, Int(1)), (-100, Int(2)), (0, Int(4))]);
-    assert!(series(&KINDS, [], [], TimeRange { from_us: 100, to_us: 100 }, 100).is_empty());
+    let points = series(&KINDS, cells(), speed, &[100, 200, 300, 400]);
+    let shown: Vec<_> = points.iter().map(|point| (point.values[0].clone(), point.layer)).collect();
+    assert_eq!(shown, [(Int(7), Layer::Both), (Int(3), Layer::Speed), (Int(1), Layer::Batch)]);
+    // Before 1970, and with a step that is longer than the others.
+    let cells = [(-200, 0, Int(1)), (-1, 0, Int(2)), (99, 0, Int(4)), (100, 0, Int(8)), (300, 0, Int(16))];
+    let points = series(&KINDS, [], cells, &[-200, -100, 100, 200]);
+    let shown: Vec<_> = points.iter().map(|point| point.values[0].clone()).collect();
+    assert_eq!(shown, [Int(1), Int(6), Int(8)]);
+    for none in [&[100][..], &[]] {
+        assert!(series(&KINDS, [], [(100, 0, Int(1))], none).is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_window_says_what_a_total_over_its_steps_says(
+        batch in prop::collection::vec((0..12_i64, 0..9_i64), 0..20),
+        speed in prop::collection::vec((0..12_i64, 0..9_i64), 0..20),
+        window in 1..15_usize,
+    ) {
+        let rows: Vec<(i64, [Value; 3])> =
+            batch.iter().map(|(at, n)| (at * 10, [Int((*n).into()), Float(*n as f64), Int((*n).into())])).collect();
+        let cells: Vec<SpeedCell> = speed.iter().map(|(at, n)| (at * 10 + 5, (*n % 3) as usize, value(*n))).collect();
+        let rows = || rows.iter().map(|(bucket, values)| (*bucket, values.as_slice()));
+        let boundaries: Vec<i64> = (0..=12).map(|step| step * 10).collect();
+        let slid = sliding(&KINDS, rows(), cells.clone(), &boundaries, window);
+        let expected = boundaries.windows(window + 1).map(|of| {
+            total(&KINDS, rows(), cells.clone(), TimeRange { from_us: of[0], to_us: of[window] })
+        });
+        prop_assert_eq!(slid, expected.collect::<Vec<_>>());
+    }
+}
+
+/// A value of the measure that the number names.
+fn value(n: i64) -> Value {
+    if n % 3 == 1 { Float(n as f64) } else { Int(n.into()) }
 }

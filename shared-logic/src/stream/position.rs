@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The place of an output of one stream among all that it writes for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OutputPosition {
     /// The offset of the record that caused it.
     pub offset: i64,

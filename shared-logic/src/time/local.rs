@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, LocalResult, Offset, TimeZone};
-use chrono_tz::{GapInfo, Tz};
+use chrono_tz::{GapInfo, Tz, TzOffset};
 
 use super::{DAY_US, SECOND_US, TimeRange, day_of};
 
@@ -42,6 +42,29 @@ pub fn local_date(instant_us: i64, zone: Tz) -> Option<i64> {
 /// By how much the zone's clocks are ahead of UTC in the years 2000 to 2050; microseconds.
 pub fn zone_offsets_us(zone: Tz) -> BTreeSet<i64> {
     LOOKED_AT.step_by(LOOKED_EVERY).filter_map(|day| offset_us(day * DAY_US, zone)).collect()
+}
+
+/// What the zone's clocks show at an instant; both are microseconds since 1970. Far outside of the years 1 to 9999 it is UTC's.
+pub(super) fn local_us(instant_us: i64, zone: Tz) -> i64 {
+    instant_us.saturating_add(offset_us(instant_us, zone).unwrap_or(0))
+}
+
+/// The first instant at which clocks of the zone show `local_us` or a later time. Unlike [`instant_of_local`], this is where a skipped
+/// hour is skipped for every time in it, so later times never have earlier instants.
+pub(super) fn first_instant_at(local_us: i64, zone: Tz) -> i64 {
+    if zone == Tz::UTC {
+        return local_us;
+    }
+    let Some(local) = DateTime::from_timestamp(local_us.div_euclid(SECOND_US), 0) else { return local_us };
+    let local = local.naive_utc();
+    let ahead_us = |offset: &TzOffset| i64::from(offset.fix().local_minus_utc()) * SECOND_US;
+    match zone.offset_from_local_datetime(&local) {
+        LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => local_us.saturating_sub(ahead_us(&offset)),
+        LocalResult::None => match GapInfo::new(&local, &zone).and_then(|gap| gap.end) {
+            Some(end) => end.timestamp_micros(),
+            None => local_us,
+        },
+    }
 }
 
 fn offset_us(instant_us: i64, zone: Tz) -> Option<i64> {

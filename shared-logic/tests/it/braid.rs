@@ -193,6 +193,8 @@ impl Layers {
     fn series(&self, definition: &Definition, key: &Key, range: TimeRange, step_us: i64) -> Vec<(i64, Merged)> {
         let (kinds, batch, speed) =
             (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(definition, &GroupKey::new(key)));
-        merge::series(&kinds, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed, range, step_us)
+        let boundaries: Vec<i64> = (range.from_us..=range.to_us).step_by(step_us as usize).collect();
+        let batch = batch.iter().map(|(bucket, values)| (*bucket, values.as_slice()));
+        boundaries.iter().copied().zip(merge::series(&kinds, batch, speed, &boundaries)).collect()
     }
 }

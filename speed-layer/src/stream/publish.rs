@@ -75,6 +75,14 @@ pub struct Publisher {
     full: Option<String>,
     /// Whether a transaction took effect that says more than the ones before the lane was opened.
     has_moved: bool,
+    /// How many outputs the transaction holds that is under way.
+    flying: usize,
+    /// How many outputs are decided and not published.
+    undelivered: Gauge,
+}
+
+fn undelivered(source: &str, id: &PartitionId) -> Gauge {
+    gauge!("braid_stream_undelivered_outputs", "source" => source.to_owned(), "partition" => id.partition.to_string())
 }
 
 /// The last marks.
@@ -110,6 +118,7 @@ impl Publisher {
         let now = Instant::now();
         Publisher {
             interval: shared.settings.min_interval.get(),
+            undelivered: undelivered(&shared.source.name, &id),
             shared,
             id,
             partitions,
@@ -126,12 +135,14 @@ impl Publisher {
             incomplete: Vec::new(),
             full: None,
             has_moved: false,
+            flying: 0,
         }
     }
 
     /// Appends what was decided next.
     pub fn push(&mut self, parcel: Parcel) {
         self.parcels.push(parcel);
+        self.tell_undelivered();
     }
 
     /// T8: says per stream whether what is published is decided from an incomplete past.
@@ -157,6 +168,11 @@ impl Publisher {
     /// Tells that nothing is open here any more: another process may have the lane.
     pub fn leave(&self) {
         self.shared.plan.streams().iter().for_each(|stream| self.open(&stream.name).set(0.0));
+        self.undelivered.set(0.0);
+    }
+
+    fn tell_undelivered(&self) {
+        self.undelivered.set((self.parcels.outputs() + self.flying) as f64);
     }
 
     fn open(&self, stream: &str) -> Gauge {
@@ -238,6 +254,7 @@ impl Publisher {
         let counted = counted(&parcel, &self.last.tallies);
         let moves = parcel.positions != self.last.positions;
         let outputs = std::mem::take(&mut parcel.outputs);
+        self.flying = outputs.len();
         let (records, progress) = self.transaction(outputs, &parcel, marked.as_ref());
         self.last = parcel;
         self.began = Instant::now();
@@ -293,6 +310,8 @@ impl Publisher {
         let ended = joined(under_way.await);
         self.under_way = None;
         let committed = ended?;
+        self.flying = 0;
+        self.tell_undelivered();
         let settings = &self.shared.settings;
         self.interval = (committed.took * 2).clamp(settings.min_interval.get(), settings.max_interval.get());
         histogram!("braid_stream_transaction_seconds").record(committed.took.as_secs_f64());

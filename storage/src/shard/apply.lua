@@ -15,7 +15,7 @@ witnesses = string.sub(witnesses, 1, #witnesses - #witness) .. ARGV[7]
 
 -- What could fail is tried before the first write.
 local names = {}
-for i = 3, #KEYS do
+for i = 5, #KEYS do
   redis.call('HSTRLEN', KEYS[i], '')
   -- R8: their name, unless they have it: what follows `braid:{…}:c:`, where the key of the shard has `braid:{…}:shard`.
   local name = string.sub(KEYS[i], #KEYS[1] - 2)
@@ -24,6 +24,10 @@ for i = 3, #KEYS do
     names[#names + 1] = ''
   end
 end
+
+-- R10: somebody reads all counters in steps, and wants to know what changes meanwhile.
+local swept = redis.call('GET', KEYS[3])
+if swept then redis.call('LLEN', KEYS[4]) end
 
 -- If a write fails all the same, Redis does not roll back, and counters that were written would be merged again by the
 -- next attempt. So the shard has no cursor while they are written: without one it is missing, and when it is opened
@@ -35,9 +39,24 @@ local why = failed(redis.pcall('HDEL', KEYS[1], 'cursor'))
 if why then return {'failed', why} end
 -- Counters are named before they are written, so that they are found whatever becomes of the shard.
 if #names > 0 then why = failed(redis.pcall('HSET', KEYS[2], unpack(names))) end
-for i = 3, #KEYS do
+for i = 5, #KEYS do
   -- Each argument has as many fields as Lua has room for. One that cannot be unpacked ends the script: no cursor is left, either.
-  why = why or failed(redis.pcall('HSET', KEYS[i], cmsgpack.unpack(ARGV[i + 6])))
+  why = why or failed(redis.pcall('HSET', KEYS[i], cmsgpack.unpack(ARGV[i + 4])))
+end
+if swept and not why then
+  local note, bytes = {ARGV[1] .. ',' .. ARGV[6] .. ',' .. at[5]}, 0
+  for i = 5, #KEYS do
+    note[#note + 1] = string.sub(KEYS[i], #KEYS[1] - 2)
+    note[#note + 1] = ARGV[i + 4]
+    bytes = bytes + #ARGV[i + 4]
+  end
+  why = failed(redis.pcall('RPUSH', KEYS[4], unpack(note))) or failed(redis.pcall('PEXPIRE', KEYS[4], 30000))
+  -- 64 MiB are enough. Who still reads begins again.
+  if (tonumber(swept) or 0) + bytes > 67108864 then
+    redis.pcall('UNLINK', KEYS[3], KEYS[4])
+  elseif bytes > 0 then
+    redis.pcall('INCRBY', KEYS[3], bytes)
+  end
 end
 if ARGV[8] ~= '' then
   why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[6], 'witnesses', witnesses, 'as_of', ARGV[8]))

@@ -71,6 +71,8 @@ impl ShardClient {
         let mut invocation = self.scripts.apply.key(keys.shard());
         invocation
             .key(keys.names())
+            .key(keys.sweep())
+            .key(keys.changes())
             .arg(expected.cursor)
             .arg(expected.slice)
             .arg(definitions_text(&expected.definitions))

@@ -8,7 +8,7 @@ use redis::Script;
 pub struct Scripts {
     /// Keys: shard. Arguments: offset, definition hashes (comma-separated), instance, the offset's witness.
     pub open: Script,
-    /// R2. Keys: shard, names of counters, and the counters of each definition, as often as it has arguments. Arguments: cursor,
+    /// R2. Keys: shard, names of counters, whether somebody sweeps, what has changed since, and the counters of each definition, as often as it has arguments. Arguments: cursor,
     /// slice, definitions, instance, the cursor's witness, next cursor, its witness, as-of (empty: unchanged), and for each key of
     /// counters some of the fields that an `Addition` merged.
     pub apply: Script,

@@ -4,6 +4,7 @@ mod instances;
 mod schemas;
 mod scripts;
 mod snapshots;
+mod sweeps;
 mod table_rows;
 mod tables;
 mod versions;

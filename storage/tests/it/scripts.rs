@@ -126,7 +126,7 @@ impl StoredShard {
     ) -> RedisResult<Reply> {
         let to = to.into();
         let mut invocation = self.scripts.apply.key(self.keys.shard());
-        invocation.key(self.keys.names());
+        invocation.key(self.keys.names()).key(self.keys.sweep()).key(self.keys.changes());
         for (definition, arguments) in merged {
             let counters = self.keys.counters(expected.instance, expected.slice, definition);
             for _ in arguments {

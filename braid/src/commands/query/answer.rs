@@ -1,4 +1,4 @@
-//! The body of an answer, as far as a person is told it. `/openapi.json` says what its members mean.
+//! The body of an answer, as far as a person is told it. `/docs` says what its members mean.
 
 use std::collections::BTreeMap;
 

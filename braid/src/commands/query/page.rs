@@ -165,11 +165,13 @@ fn named(values: &Map<String, Value>) -> String {
     named.join(", ")
 }
 
-fn cell(value: Option<&Value>) -> Cell {
+/// A value of an answer; `-` if there is none.
+pub(in crate::commands) fn cell(value: Option<&Value>) -> Cell {
     Cell::new(&shown(value))
 }
 
-fn shown(value: Option<&Value>) -> String {
+/// A value as a person reads it.
+pub(in crate::commands) fn shown(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => NULL.to_owned(),
         Some(Value::Number(value)) => number(value),

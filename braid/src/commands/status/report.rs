@@ -1,5 +1,5 @@
 //! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`, and the newest row of each metric and
-//! stream in `/v1/reconciliations`. `/openapi.json` says what their members mean.
+//! stream in `/v1/reconciliations`. `/docs` says what their members mean.
 
 use std::collections::HashSet;
 

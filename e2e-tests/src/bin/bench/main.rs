@@ -14,6 +14,7 @@ mod duckdb;
 mod figures;
 mod full_topic;
 mod import;
+mod live;
 mod load;
 mod maintained;
 mod many_files;
@@ -91,6 +92,9 @@ fn main() {
         }
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;
+        }
+        if wanted("live") {
+            live::measure(scenario, &mut figures).await?;
         }
         if wanted("asked") {
             asked::measure(scenario, &mut figures).await?;

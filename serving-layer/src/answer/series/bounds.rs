@@ -4,10 +4,11 @@
 //! the last step that has data; if the request gives `from`, it ends no earlier than the current step, so that hours without
 //! events show as zeros up to now. `from` and `to` in the answer are what the points cover.
 
-use shared_logic::time::{TimeRange, bucket_start};
+use shared_logic::time::{Steps, TimeRange};
 
+use crate::answer::bound_text;
 use crate::answer::selection::range;
-use crate::answer::{bound_text, duration_text};
+use crate::asked::Stepping;
 use crate::problem::Problem;
 
 /// A range of whole steps, with ends that may be open.
@@ -19,8 +20,8 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// Widens the range to whole steps.
-    pub(super) fn widened(self, step_us: i64) -> Bounds {
-        let range = self.range().widened(step_us);
+    pub(super) fn widened(self, steps: Steps) -> Bounds {
+        let range = steps.widened(self.range());
         Bounds { from_us: self.from_us.map(|_| range.from_us), to_us: self.to_us.map(|_| range.to_us) }
     }
 
@@ -30,43 +31,77 @@ impl Bounds {
     }
 
     /// Fills open ends; `extent` is the first and the last bucket with data.
-    pub(super) fn filled(self, extent: Option<(i64, i64)>, step_us: i64, now_us: i64) -> Bounds {
-        let end_of = |instant: i64| bucket_start(instant, step_us) + step_us;
+    pub(super) fn filled(self, extent: Option<(i64, i64)>, steps: Steps, now_us: i64) -> Bounds {
+        let end_of = |instant_us: i64| steps.end_of(instant_us);
         let last = extent.map(|(_, last)| end_of(last));
         let to_us = self.to_us.or(match self.from_us {
             Some(from_us) => Some(last.unwrap_or(from_us).max(end_of(now_us)).max(from_us)),
             None => last,
         });
-        let from_us = self.from_us.or(extent.map(|(first, _)| bucket_start(first, step_us)));
+        let from_us = self.from_us.or(extent.map(|(first, _)| steps.start_of(first)));
         Bounds { from_us, to_us }
     }
 
     /// # Errors
-    /// If the range is closed and has more than `max_points` steps.
-    pub(super) fn check(self, step_us: i64, max_points: usize) -> Result<(), Problem> {
-        let Bounds { from_us: Some(from_us), to_us: Some(to_us) } = self else { return Ok(()) };
-        let points = (to_us - from_us) / step_us;
-        if usize::try_from(points).is_ok_and(|points| points <= max_points) {
+    /// If more steps would be read than one answer may have points. Of a range with an open end, only those of one window are known.
+    pub(super) fn check(self, limit: &Limit<'_>) -> Result<(), Problem> {
+        let Limit { stepping, keys, max_points } = limit;
+        let width = stepping.steps.width();
+        let points = match self {
+            Bounds { from_us: Some(from_us), to_us: Some(to_us) } => stepping.steps.count(TimeRange { from_us, to_us }),
+            _ => 0,
+        };
+        let before = stepping.steps_per_point() - 1;
+        let is_within = |points: i64| {
+            let steps = usize::try_from(points).ok()?.checked_add(before)?.checked_mul(*keys)?;
+            (steps <= *max_points).then_some(())
+        };
+        if is_within(points).is_some() {
             return Ok(());
         }
+        let of_keys = if *keys > 1 { format!(" for each of {keys} keys") } else { String::new() };
+        if is_within(0).is_none() {
+            let window = stepping.window.unwrap_or(width);
+            let detail = format!(
+                "window={window} is {} steps of {width}{of_keys}, but one answer reads at most {max_points} (http.max_points): \
+                 write a shorter window, or a wider step",
+                before + 1
+            );
+            return Err(Problem::parameter("window", detail));
+        }
+        let before = if before > 0 { format!(" and {before} steps before") } else { String::new() };
         let detail = format!(
-            "from {} to {} in steps of {} are {points} points, but one answer has at most \
-             {max_points} (http.max_points): write a later from, or a wider step",
-            bound_text(from_us),
-            bound_text(to_us),
-            duration_text(step_us),
+            "from {} to {} in steps of {width} are {points} points{before}{of_keys}, but one answer has at most {max_points} \
+             (http.max_points): write a later from, or a wider step",
+            bound_text(self.range().from_us),
+            bound_text(self.range().to_us),
         );
         Err(Problem::parameter("from", detail))
     }
 }
 
+/// What bounds an answer, and what it is asked for.
+pub(super) struct Limit<'a> {
+    pub(super) stepping: &'a Stepping,
+    pub(super) keys: usize,
+    pub(super) max_points: usize,
+}
+
 #[cfg(test)]
 mod tests {
-    use shared_logic::time::{DAY_US, parse_rfc3339};
+    use shared_logic::time::{Width, parse_rfc3339};
 
     use super::*;
 
-    const STEP: i64 = 100;
+    const WIDTH: Width = Width::Within(100);
+
+    fn steps() -> Steps {
+        Steps::utc(WIDTH)
+    }
+
+    fn check(bounds: Bounds, stepping: Stepping, keys: usize) -> Result<(), Problem> {
+        bounds.check(&Limit { stepping: &stepping, keys, max_points: 10 })
+    }
 
     fn bounds(from_us: Option<i64>, to_us: Option<i64>) -> Bounds {
         Bounds { from_us, to_us }
@@ -75,40 +110,57 @@ mod tests {
     #[test]
     fn open_ends_are_filled_from_the_data() {
         let data = Some((310, 520));
-        assert_eq!(bounds(None, None).filled(data, STEP, 900), bounds(Some(300), Some(600)));
-        assert_eq!(bounds(Some(200), None).filled(data, STEP, 900), bounds(Some(200), Some(1000)));
-        assert_eq!(bounds(Some(200), None).filled(data, STEP, 450), bounds(Some(200), Some(600)));
-        assert_eq!(bounds(None, Some(700)).filled(data, STEP, 900), bounds(Some(300), Some(700)));
-        assert_eq!(bounds(Some(200), Some(700)).filled(data, STEP, 900), bounds(Some(200), Some(700)));
+        assert_eq!(bounds(None, None).filled(data, steps(), 900), bounds(Some(300), Some(600)));
+        assert_eq!(bounds(Some(200), None).filled(data, steps(), 900), bounds(Some(200), Some(1000)));
+        assert_eq!(bounds(Some(200), None).filled(data, steps(), 450), bounds(Some(200), Some(600)));
+        assert_eq!(bounds(None, Some(700)).filled(data, steps(), 900), bounds(Some(300), Some(700)));
+        assert_eq!(bounds(Some(200), Some(700)).filled(data, steps(), 900), bounds(Some(200), Some(700)));
     }
 
     #[test]
     fn without_data_only_given_bounds_stand() {
-        assert_eq!(bounds(None, None).filled(None, STEP, 900), bounds(None, None));
-        assert_eq!(bounds(None, Some(700)).filled(None, STEP, 900), bounds(None, Some(700)));
-        assert_eq!(bounds(Some(200), None).filled(None, STEP, 450), bounds(Some(200), Some(500)));
-        assert_eq!(bounds(Some(2000), None).filled(None, STEP, 450), bounds(Some(2000), Some(2000)));
+        assert_eq!(bounds(None, None).filled(None, steps(), 900), bounds(None, None));
+        assert_eq!(bounds(None, Some(700)).filled(None, steps(), 900), bounds(None, Some(700)));
+        assert_eq!(bounds(Some(200), None).filled(None, steps(), 450), bounds(Some(200), Some(500)));
+        assert_eq!(bounds(Some(2000), None).filled(None, steps(), 450), bounds(Some(2000), Some(2000)));
     }
 
     #[test]
     fn too_many_points_name_from() {
-        assert!(bounds(Some(0), Some(1000)).check(STEP, 10).is_ok());
-        let problem = bounds(Some(0), Some(1100)).check(STEP, 10).expect_err("11 points");
+        let plain = Stepping::plain(WIDTH);
+        assert!(check(bounds(Some(0), Some(1000)), plain, 1).is_ok());
+        let problem = check(bounds(Some(0), Some(1100)), plain, 1).expect_err("11 points");
         assert_eq!(problem.parameter.as_deref(), Some("from"));
         assert!(problem.detail.contains("11 points"), "{}", problem.detail);
-        assert!(bounds(None, Some(1100)).check(STEP, 10).is_ok(), "an open end is not known yet");
+        assert!(check(bounds(None, Some(1100)), plain, 1).is_ok(), "an open end is not known yet");
+    }
+
+    #[test]
+    fn every_key_and_the_steps_before_the_first_point_count() {
+        let plain = Stepping::plain(WIDTH);
+        assert!(check(bounds(Some(0), Some(500)), plain, 2).is_ok());
+        let problem = check(bounds(Some(0), Some(600)), plain, 2).expect_err("12 points");
+        assert!(problem.detail.contains("6 points for each of 2 keys"), "{}", problem.detail);
+        let window = |steps: i64| Stepping { window: Some(Width::Within(100 * steps)), ..plain };
+        assert!(check(bounds(Some(0), Some(700)), window(4), 1).is_ok());
+        let problem = check(bounds(Some(0), Some(800)), window(4), 1).expect_err("11 steps");
+        assert!(problem.detail.contains("8 points and 3 steps before"), "{}", problem.detail);
+        for range in [bounds(None, None), bounds(Some(0), Some(100))] {
+            let problem = check(range, window(12), 1).expect_err("11 steps before the first point");
+            assert_eq!(problem.parameter.as_deref(), Some("window"), "{}", problem.detail);
+        }
     }
 
     #[test]
     fn what_is_said_of_a_bound_does_not_leave_time() {
         let all = TimeRange::ALL;
-        let week = 7 * DAY_US;
-        let widest = bounds(Some(all.from_us), Some(all.to_us - 1)).widened(week);
-        assert!(widest.from_us < Some(all.from_us) && widest.to_us > Some(all.to_us));
-        let problem = widest.check(week, 10).expect_err("nearly ten thousand years");
+        let week = Stepping::plain(Width::Days(7));
+        let widest = bounds(Some(all.from_us + 1), Some(all.to_us - 1)).widened(week.steps);
+        assert!(widest.from_us <= Some(all.from_us) && widest.to_us > Some(all.to_us));
+        let problem = check(widest, week, 1).expect_err("nearly ten thousand years");
         let said = "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z";
         assert!(problem.detail.starts_with(said), "{}", problem.detail);
-        let again = bounds(Some(all.from_us), parse_rfc3339(b"9999-12-31T23:59:59.999999Z")).widened(week);
+        let again = bounds(Some(all.from_us), parse_rfc3339(b"9999-12-31T23:59:59.999999Z")).widened(week.steps);
         assert_eq!(again, widest, "a client may send back what it was told");
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use shared_logic::group_key::KeyPattern;
 use shared_logic::measure::{MeasureKind, Value};
 
 use super::block::{Groups, Malformed, Rows};
@@ -23,6 +25,8 @@ pub(crate) enum Pick {
     Rows,
     /// Those of these slots.
     Slots(BTreeSet<u32>),
+    /// Those of the slots of this range.
+    Range(Range<u32>),
     /// The total of each key, as a row of that slot.
     TotalsAs(u32),
 }
@@ -35,6 +39,8 @@ pub(crate) struct Cursor {
     damage: Damage,
     kinds: Arc<[MeasureKind]>,
     pick: Pick,
+    /// Rows of other keys are passed over without a look at their values.
+    only: Option<Arc<KeyPattern>>,
     /// Where the next block begins, and where the last one ends.
     offset: u64,
     end: u64,
@@ -63,6 +69,23 @@ impl Cursor {
         Cursor::new(from, end, (path, damage), kinds, pick)
     }
 
+    /// Reads the rows of such keys in a segment's file, from the block on that begins at `offset`, up to `end`.
+    ///
+    /// # Errors
+    /// If the file does not let itself be read from there.
+    pub(super) fn of_keys(
+        mut file: File,
+        (offset, end): (u64, u64),
+        (path, damage): (&Path, &Damage),
+        kinds: Arc<[MeasureKind]>,
+        pick: Pick,
+        only: Arc<KeyPattern>,
+    ) -> io::Result<Cursor> {
+        file.seek(SeekFrom::Start(offset))?;
+        let cursor = Cursor::of_file(file, end, path, damage, kinds, pick);
+        Ok(Cursor { offset, only: Some(only), ..cursor })
+    }
+
     /// Reads a run in a file that has no name any more.
     pub(crate) fn of_run(file: File, end: u64, kinds: Arc<[MeasureKind]>) -> Cursor {
         let from = Box::new(BufReader::with_capacity(READ_BYTES, file));
@@ -89,6 +112,7 @@ impl Cursor {
             damage: damage.clone(),
             kinds,
             pick,
+            only: None,
             offset: 0,
             end,
             block: None,
@@ -110,6 +134,7 @@ impl Cursor {
             let (slot, is_picked) = match &self.pick {
                 Pick::Rows => (row.slot, row.slot != TOTAL),
                 Pick::Slots(slots) => (row.slot, slots.contains(&row.slot)),
+                Pick::Range(slots) => (row.slot, slots.contains(&row.slot)),
                 Pick::TotalsAs(slot) => (*slot, row.is_total),
             };
             if is_picked {
@@ -160,6 +185,13 @@ impl Cursor {
         (self.left_of_block, self.left_of_group) = (groups.rest.len(), payload.len());
         self.key = groups.key;
         self.before = None;
+        let Some(only) = &self.only else { return Ok(()) };
+        let key = std::str::from_utf8(&self.key).map_err(|_| Malformed)?;
+        if only.is_behind(key) {
+            (self.left_of_block, self.left_of_group, self.offset) = (0, 0, self.end);
+        } else if !only.matches(key) {
+            self.left_of_group = 0;
+        }
         Ok(())
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn merge(cursors: Vec<Cursor>, kinds: &[MeasureKind], row: &mut Sink<
 }
 
 /// A cursor at a row. Of several, that with the least key and slot is the greatest, so that the heap gives it first.
-struct Ahead(Box<Cursor>);
+pub(crate) struct Ahead(pub(crate) Box<Cursor>);
 
 impl Ord for Ahead {
     fn cmp(&self, other: &Ahead) -> Ordering {

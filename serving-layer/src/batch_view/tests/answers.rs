@@ -27,7 +27,7 @@ impl Naive<'_> {
             }
             let cell = match fold {
                 Fold::Whole => 0,
-                Fold::Steps(step_us) => bucket_start(row.bucket, step_us),
+                Fold::Steps(steps) => steps.start_of(row.bucket),
             };
             let identity = || (row.bucket, KINDS.map(MeasureKind::identity).to_vec());
             let (first, sums) = cells.entry(cell).or_insert_with(identity);
@@ -59,10 +59,11 @@ impl Naive<'_> {
             1 => TimeRange { from_us: a, to_us: a + dice.between(0, 90) * 60 * SECOND_US },
             _ => TimeRange { from_us: a.min(b), to_us: a.max(b) },
         };
-        let steps = [60 * SECOND_US, HOUR_US, 6 * HOUR_US, DAY_US, 7 * DAY_US, 31 * DAY_US];
-        let fold = if dice.chance(50) { Fold::Whole } else { Fold::Steps(*dice.pick(&steps)) };
+        let steps = [60 * SECOND_US, HOUR_US, 6 * HOUR_US].map(Width::Within);
+        let steps = [&steps[..], &[1, 7, 31].map(Width::Days), &[1, 3].map(Width::Months)].concat();
+        let fold = if dice.chance(50) { Fold::Whole } else { by(*dice.pick(&steps)) };
         let range = match fold {
-            Fold::Steps(step_us) if range != TimeRange::ALL => range.widened(step_us),
+            Fold::Steps(steps) if range != TimeRange::ALL => steps.widened(range),
             _ => range,
         };
         let row = dice.pick(self.rows);
@@ -77,7 +78,7 @@ impl Naive<'_> {
             // A cell of whole days names one of them, and a cell of a whole month the month.
             let is_near = match fold {
                 Fold::Whole => range.contains(at) && at <= first,
-                Fold::Steps(step_us) => bucket_start(at, step_us) == bucket_start(first, step_us),
+                Fold::Steps(steps) => steps.start_of(at) == steps.start_of(first),
             };
             assert!(is_near, "{asked}: the cell at {at} begins with {first}");
         }
@@ -129,7 +130,7 @@ async fn every_grouping_set_is_merged_from_the_finest_rows() {
 
     let hour = TimeRange { from_us: at("2026-04-23T00:00:00Z"), to_us: at("2026-04-23T01:00:00Z") };
     assert_eq!(all(&view, &key(None, None), hour, Fold::Whole).await[0].1, values(10, Some(35), Some(1.5)));
-    let minute = Fold::Steps(60 * SECOND_US);
+    let minute = by(Width::Within(60 * SECOND_US));
     let minutes = all(&view, &key(Some("Bonn"), None), hour, minute).await;
     assert_eq!(
         minutes,
@@ -149,7 +150,7 @@ async fn a_sum_that_leaves_64_bits_may_come_back() {
     let view = loaded(&mut table.reader(PLENTY)).await;
     let bonn = key(Some("Bonn"), None);
     assert_eq!(all(&view, &bonn, TimeRange::ALL, Fold::Whole).await[0].1, values(3, Some(i64::MAX), None));
-    let days = all(&view, &bonn, TimeRange::ALL, Fold::Steps(DAY_US)).await;
+    let days = all(&view, &bonn, TimeRange::ALL, by(Width::Days(1))).await;
     assert_eq!(days[0].1[1], Value::Int(2 * i128::from(i64::MAX)), "no layer has judged it yet");
 }
 

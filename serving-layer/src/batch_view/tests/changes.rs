@@ -41,7 +41,7 @@ async fn a_day_that_changes_is_built_again_and_its_month() {
     assert_eq!(new(&months, &new_months), [&day("2026-04-01")], "the month begins with that day");
     // Both versions answer, each as it is.
     assert_eq!((calls(&before).await, calls(&after).await), (Value::Int(4), Value::Int(5)));
-    let ulm = all(&after, &key(Some("Ulm"), None), TimeRange::ALL, Fold::Steps(DAY_US)).await;
+    let ulm = all(&after, &key(Some("Ulm"), None), TimeRange::ALL, by(Width::Days(1))).await;
     assert_eq!(
         ulm.iter().map(|(bucket, _)| day_of(*bucket)).collect::<Vec<_>>(),
         [day("2026-03-31"), day("2026-04-01")]
@@ -76,7 +76,7 @@ async fn a_day_may_come_gain_files_and_go() {
         assert_eq!(calls(&view).await, Value::Int(expected));
         before = view;
     }
-    let kiel = all(&before, &key(Some("Kiel"), None), TimeRange::ALL, Fold::Steps(60 * SECOND_US)).await;
+    let kiel = all(&before, &key(Some("Kiel"), None), TimeRange::ALL, by(Width::Within(60 * SECOND_US))).await;
     let counted: Vec<(i64, Value)> = kiel.into_iter().map(|(bucket, values)| (bucket, values[0].clone())).collect();
     let expected = [(at("2026-04-02T11:00:00Z"), Value::Int(2)), (at("2026-04-05T00:00:00Z"), Value::Int(1))];
     assert_eq!(counted, expected, "two files have a row of the same key and bucket");
@@ -100,7 +100,7 @@ async fn a_restart_uses_what_it_finds_and_removes_what_nothing_needs() {
     table.replace(&four_days()).await;
     let view = loaded(&mut table.reader(PLENTY)).await;
     let questions = async |view: &View| {
-        let by_day = all(view, &key(None, None), TimeRange::ALL, Fold::Steps(DAY_US)).await;
+        let by_day = all(view, &key(None, None), TimeRange::ALL, by(Width::Days(1))).await;
         (by_day, all(view, &key(Some("Bonn"), None), TimeRange::ALL, Fold::Whole).await)
     };
     let answers = questions(&view).await;
@@ -146,7 +146,7 @@ async fn the_files_of_a_view_go_with_the_last_that_uses_it() {
         let newer = loaded(&mut reader).await;
         assert_eq!(newer.on_disk().days, 4);
         let bonn = key(Some("Bonn"), None);
-        let minutes = all(&old, &bonn, TimeRange::ALL, Fold::Steps(60 * SECOND_US)).await;
+        let minutes = all(&old, &bonn, TimeRange::ALL, by(Width::Within(60 * SECOND_US))).await;
         assert_eq!(minutes.len(), 2, "a request still uses the first version, and reads it from disk");
     }
     until(|| table.segments().len() == 8, "a day and a month of two versions").await;

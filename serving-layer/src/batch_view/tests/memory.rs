@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use shared_logic::time::bucket_start;
 use test_kit::{first_seed, repetitions};
 
 use super::*;
@@ -144,11 +143,11 @@ fn memory(line: &str) -> u64 {
 async fn load_and_ask(reader: &mut ViewReader) -> OnDisk {
     let view = loaded(reader).await;
     for city in (0..CITIES).step_by(7) {
-        for fold in [Fold::Whole, Fold::Steps(DAY_US), Fold::Steps(HOUR_US)] {
+        for fold in [Fold::Whole, by(Width::Days(1)), by(Width::Within(HOUR_US))] {
             all(&view, &key_of(Some(city)), TimeRange::ALL, fold).await;
         }
     }
-    all(&view, &key_of(None), TimeRange::ALL, Fold::Steps(MINUTE_US)).await;
+    all(&view, &key_of(None), TimeRange::ALL, by(Width::Within(MINUTE_US))).await;
     view.on_disk()
 }
 
@@ -177,12 +176,12 @@ async fn compare(dice: &mut Dice, view: &View, seed: u64) {
     let city = dice.below(CITIES as usize) as u64;
     let minute = |dice: &mut Dice| FIRST_DAY * DAY_US + dice.between(0, DAYS * 24 * 60) * MINUTE_US;
     let (a, b) = (minute(dice), minute(dice));
-    let fold = *dice.pick(&[Fold::Whole, Fold::Steps(MINUTE_US), Fold::Steps(HOUR_US), Fold::Steps(DAY_US)]);
+    let fold = *dice.pick(&[Fold::Whole, by(Width::Within(MINUTE_US)), by(Width::Within(HOUR_US)), by(Width::Days(1))]);
     let mut range = if dice.chance(20) { TimeRange::ALL } else { TimeRange { from_us: a.min(b), to_us: a.max(b) } };
-    if let Fold::Steps(step_us) = fold
+    if let Fold::Steps(steps) = fold
         && range != TimeRange::ALL
     {
-        range = range.widened(step_us);
+        range = steps.widened(range);
     }
     let mut expected: BTreeMap<i64, Minute> = BTreeMap::new();
     for (day, nth) in (0..DAYS).flat_map(|day| (0..ROWS).map(move |nth| (day, nth))) {
@@ -190,7 +189,7 @@ async fn compare(dice: &mut Dice, view: &View, seed: u64) {
         if range.contains(row.bucket) {
             let cell = match fold {
                 Fold::Whole => 0,
-                Fold::Steps(step_us) => bucket_start(row.bucket, step_us),
+                Fold::Steps(steps) => steps.start_of(row.bucket),
             };
             expected.entry(cell).and_modify(|cell| cell.merge(&row)).or_insert(row);
         }

@@ -19,14 +19,14 @@ async fn after_questions_about_rare_keys_of_old_days_those_about_today_need_no_d
     let of_city = |city: usize| key(Some(&format!("city-{city}")), None);
     let usual: Vec<GroupKey> = (0..300).step_by(5).map(of_city).chain([key(None, None)]).collect();
     for of in usual.iter().cycle().take(3 * usual.len()) {
-        all(&view, of, today, Fold::Steps(HOUR_US)).await;
+        all(&view, of, today, by(Width::Within(HOUR_US))).await;
     }
     // They lie far from each other, so that each block is read for one of them.
     for of in [1, 25, 99].map(of_city) {
-        all(&view, &of, old, Fold::Steps(HOUR_US)).await;
+        all(&view, &of, old, by(Width::Within(HOUR_US))).await;
     }
     let is_in_memory = |of: &GroupKey, range: TimeRange| {
-        let question = view.question(of, range, Fold::Steps(HOUR_US));
+        let question = view.question(of, range, by(Width::Within(HOUR_US)));
         question.answer_from_memory().expect("nothing is damaged").is_some()
     };
     let gone: Vec<&GroupKey> = usual.iter().filter(|of| !is_in_memory(of, today)).collect();

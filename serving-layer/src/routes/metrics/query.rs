@@ -1,7 +1,9 @@
 //! The parameters of `total` and `series`, read strictly: a parameter that is not known, is repeated or makes no sense is refused
 //! by name. If it were ignored, the answer would be a number that the client did not ask for.
 //!
-//! - `step`: the width of a series' points.
+//! Columns may be repeated with other values: then every combination of values is a key that is asked for.
+//!
+//! - `step`: how a series is divided.
 
 mod step;
 #[cfg(test)]
@@ -9,79 +11,97 @@ mod tests;
 
 use std::borrow::Cow;
 
+use platform::settings;
 use shared_logic::catalog::{Catalog, Metric};
-use shared_logic::group_key::GroupKey;
+use shared_logic::group_key::KeyPart;
 use shared_logic::schema::Field;
 use shared_logic::time::TimeRange;
 
-use crate::answer::Selection;
+use crate::answer::{AskedKey, Selection};
+use crate::asked::Stepping;
 use crate::problem::Problem;
 use crate::routes::column;
 use crate::routes::parameters::Parameters;
-use step::step;
+use step::stepping;
 
 /// What a request asks of a metric.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Query {
-    pub(super) selection: Selection,
+pub(crate) struct Query {
+    pub(crate) selection: Selection,
     /// Whether an incomplete answer is refused.
-    pub(super) require_complete: bool,
+    pub(crate) require_complete: bool,
+}
+
+/// What parameters are read with.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) metric: &'a Metric,
+    pub(crate) http: &'a settings::Http,
+    pub(crate) now_us: i64,
 }
 
 /// The parameters of `total`, besides the columns.
 const TOTAL: [&str; 3] = ["from", "to", "require"];
 /// The parameters of `series`, besides the columns.
-const SERIES: [&str; 4] = ["from", "to", "step", "require"];
+const SERIES: [&str; 6] = ["from", "to", "step", "tz", "window", "require"];
 
-impl Query {
+impl Reader<'_> {
     /// Reads the parameters of `total`.
     ///
     /// # Errors
     /// If a parameter cannot be used; the problem names the first.
-    pub(super) fn total(
-        query: Option<&str>,
-        catalog: &Catalog,
-        metric: &Metric,
-        now_us: i64,
-    ) -> Result<Query, Problem> {
-        Query::read(&Parameters::read(query)?, catalog, metric, &TOTAL, now_us)
+    pub(crate) fn total(&self, parameters: &Parameters) -> Result<Query, Problem> {
+        self.read(parameters, &TOTAL)
     }
 
-    /// Reads the parameters of `series`; the second value is the step in microseconds.
+    /// Reads the parameters of `series`.
     ///
     /// # Errors
-    /// As [`Query::total`].
-    pub(super) fn series(
-        query: Option<&str>,
-        catalog: &Catalog,
-        metric: &Metric,
-        now_us: i64,
-    ) -> Result<(Query, i64), Problem> {
-        let parameters = Parameters::read(query)?;
-        Ok((Query::read(&parameters, catalog, metric, &SERIES, now_us)?, step(&parameters, metric)?))
+    /// As [`Reader::total`].
+    pub(crate) fn series(&self, parameters: &Parameters) -> Result<(Query, Stepping), Problem> {
+        Ok((self.read(parameters, &SERIES)?, stepping(parameters, self.metric)?))
     }
 
     /// `others` are the parameters that are not columns.
-    fn read(
-        parameters: &Parameters,
-        catalog: &Catalog,
-        metric: &Metric,
-        others: &[&str],
-        now_us: i64,
-    ) -> Result<Query, Problem> {
-        let source = &catalog.sources[&metric.source];
-        let fields: Vec<&Field> = metric.by.iter().filter_map(|name| source.field(name)).collect();
-        let parts = fields.iter().map(|field| column::part(parameters, field)).collect::<Result<Vec<_>, _>>()?;
+    fn read(&self, parameters: &Parameters, others: &[&str]) -> Result<Query, Problem> {
+        let source = &self.catalog.sources[&self.metric.source];
+        let fields: Vec<&Field> = self.metric.by.iter().filter_map(|name| source.field(name)).collect();
+        parameters.repeat_only(|name| fields.iter().any(|field| field.name == name))?;
+        let parts = fields.iter().map(|field| column::parts(parameters, field)).collect::<Result<Vec<_>, _>>()?;
         let columns = fields.iter().flat_map(|field| column::names(field));
         parameters.only(columns.chain(others.iter().map(|other| Cow::Borrowed(*other))))?;
-        let (from_us, to_us) = range(parameters, metric.grain_us, now_us)?;
-        let selection = Selection { key: GroupKey::new(&parts), parts, from_us, to_us };
-        Ok(Query { selection, require_complete: require(parameters)? })
+        let keys = self.keys(&fields, parts)?;
+        let (from_us, to_us) = range(parameters, self.metric.grain_us, self.now_us)?;
+        Ok(Query { selection: Selection { keys, from_us, to_us }, require_complete: require(parameters)? })
+    }
+
+    /// Every combination of what a request says of the columns; those of the last column beside each other.
+    fn keys(&self, fields: &[&Field], parts: Vec<Vec<KeyPart>>) -> Result<Vec<AskedKey>, Problem> {
+        let most = self.http.max_keys;
+        let count = parts.iter().try_fold(1_usize, |count, parts| count.checked_mul(parts.len()));
+        if count.is_none_or(|count| count > most) {
+            let repeated = fields.iter().zip(&parts).max_by_key(|(_, parts)| parts.len());
+            let name = repeated.map_or("", |(field, _)| field.name.as_str());
+            let count = count.map_or_else(|| "too many".to_owned(), |count| count.to_string());
+            let detail =
+                format!("these columns name {count} keys, but one request asks for at most {most} (http.max_keys)");
+            return Err(Problem::parameter(name, detail));
+        }
+        let combined = parts.iter().fold(vec![Vec::new()], |keys: Vec<Vec<KeyPart>>, parts| {
+            let with = |key: &Vec<KeyPart>, part: &KeyPart| [key.as_slice(), std::slice::from_ref(part)].concat();
+            keys.iter().flat_map(|key| parts.iter().map(move |part| with(key, part))).collect()
+        });
+        Ok(combined.into_iter().map(AskedKey::new).collect())
     }
 }
 
 /// Reads `from` and `to`, widened to whole buckets.
-fn range(parameters: &Parameters, grain_us: i64, now_us: i64) -> Result<(Option<i64>, Option<i64>), Problem> {
+pub(super) fn range(
+    parameters: &Parameters,
+    grain_us: i64,
+    now_us: i64,
+) -> Result<(Option<i64>, Option<i64>), Problem> {
     let (from, to) = parameters.range(now_us)?;
     let all = TimeRange::ALL;
     let range = TimeRange { from_us: from.unwrap_or(all.from_us), to_us: to.unwrap_or(all.to_us) };
@@ -89,7 +109,7 @@ fn range(parameters: &Parameters, grain_us: i64, now_us: i64) -> Result<(Option<
     Ok((from.map(|_| range.from_us), to.map(|_| range.to_us)))
 }
 
-fn require(pairs: &Parameters) -> Result<bool, Problem> {
+pub(super) fn require(pairs: &Parameters) -> Result<bool, Problem> {
     match pairs.get("require") {
         None => Ok(false),
         Some("complete") => Ok(true),

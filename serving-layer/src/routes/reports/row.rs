@@ -15,46 +15,75 @@ use shared_logic::report::{CATCH_UP_DAYS, Joined, json, revisable_until};
 use shared_logic::schema::Field;
 use shared_logic::table::RowValue;
 use shared_logic::time::{TimeRange, format_day, format_rfc3339, local_date, local_day};
+use utoipa::ToSchema;
 
 use super::query::Asked;
 use crate::answer::{Bounds, OfKey, of_key};
 use crate::app::App;
 use crate::gap_text::GapText;
+use crate::openapi::{EveryColumn, Refusals, ReportColumns, Require, WhichVersion};
 use crate::problem::Problem;
 use crate::report_read::{ReportReader, written};
 use crate::routes::{NameInPath, OfVersion, RequestedVersion, of_version};
 use crate::versions::Version;
 
 /// The body of an answer.
-#[derive(Debug, Serialize)]
-struct Body<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReportRow)]
+pub(crate) struct Body<'a> {
     report: &'a str,
+    #[schema(format = Date)]
     date: String,
-    /// The instants of the day.
+    /// The first instant of the day.
+    #[schema(format = DateTime)]
     from: String,
+    /// The first instant of the next one.
+    #[schema(format = DateTime)]
     to: String,
-    /// By column; null if the key has no events in that day.
+    /// By column; null if the key has no events in that day. A sum that does not fit in 64 bits is null, and so is what is calculated of it.
+    #[schema(required = true, value_type = Option<ReportColumns>)]
     row: Option<Map<String, Value>>,
     /// How certain what comes from sketches is.
     #[serde(skip_serializing_if = "Bounds::is_empty")]
     bounds: Bounds<'a>,
     /// Whether it is the row of the warehouse.
     r#final: bool,
-    /// Until when later events may change it; null if they cannot any more.
+    /// Until when runs calculate the day again; null if they do not any more.
+    #[schema(required = true, format = DateTime)]
     revisable_until: Option<String>,
-    /// The version that wrote it, if it is that of the warehouse: the one that was active then.
+    /// The version that wrote it to the warehouse: the one that was active then.
+    #[schema(required = true)]
     written_by: Option<String>,
-    /// When the day was committed, if it is that of the warehouse.
+    /// When the day was committed to the warehouse.
+    #[schema(required = true, format = DateTime)]
     committed_at: Option<String>,
     /// How often it was committed before.
+    #[schema(required = true)]
     revisions: Option<u64>,
+    /// Whether nothing is missing; true of a row of the warehouse.
     complete: bool,
     gaps: Vec<GapText>,
-    /// Nothing that arrived before is missing, if it is not that of the warehouse.
+    /// Nothing that arrived before is missing, if it is a merged answer without gaps.
+    #[schema(required = true, format = DateTime)]
     as_of: Option<String>,
 }
 
-/// The row of a key in a day.
+/// The row of a key in a day
+///
+/// Of a day that was written, the row of the warehouse. Of one that still runs, or has ended and is not written yet, the merged answer of this
+/// moment with the same columns; joined columns are those that their tables have now. Each column of the group key is a parameter, and has to
+/// be given.
+#[utoipa::path(
+    get, path = "/v1/reports/{report}", operation_id = "readReport", tag = "reports",
+    params(
+        ("report" = String, Path, description = "A report of the catalog."),
+        ("date" = String, Query, description = "The day, by the clocks of the report's zone, as YYYY-MM-DD."),
+        EveryColumn,
+        Require,
+        WhichVersion,
+    ),
+    responses((status = 200, description = "The row, or null if the key has no events in that day.", body = OfVersion<Body<'static>>), Refusals),
+)]
 pub(crate) async fn row(
     State(app): State<Arc<App>>,
     RequestedVersion(version): RequestedVersion,

@@ -6,22 +6,28 @@ use shared_logic::catalog::Table;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::table::Note;
 use shared_logic::time::format_rfc3339;
+use utoipa::ToSchema;
 
 use crate::snapshot::Snapshot;
 use crate::versions::Version;
 
 /// What the status says of a table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TableStatus {
-    name: String,
-    /// Its version in the store.
+    pub(super) name: String,
+    /// The version of the Delta table `tables/<name>`.
+    #[schema(required = true)]
     version: Option<u64>,
+    #[schema(required = true)]
     rows: Option<u64>,
+    #[schema(required = true, format = DateTime)]
     materialised_at: Option<String>,
-    /// Whether its rows are those of the catalog's definition.
+    /// Whether its rows are those of the catalog's definition; if not, the next reconcile makes the table anew.
+    #[schema(required = true)]
     current: Option<bool>,
     /// How many offsets are archived and not materialised, in all partitions.
-    behind: Option<i64>,
+    #[schema(required = true)]
+    pub(super) behind: Option<i64>,
 }
 
 /// What the status says of every table of a version, and why the store could not be read.

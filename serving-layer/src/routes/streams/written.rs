@@ -6,53 +6,72 @@ use shared_logic::contracts::stream::Published;
 use shared_logic::stream::OutputPosition;
 use shared_logic::stream_standing::{Standing, StandingPartition};
 use shared_logic::time::format_rfc3339;
+use utoipa::ToSchema;
 
 use crate::stream_read::{Lanes, StreamReader};
 use crate::versions::Version;
 
 /// How a stream is written.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StreamWritten)]
 pub(crate) struct Written {
-    /// Whether it is written at all; null if that is not known.
+    /// Whether the stream is written at all. It is not by `braid up` with the in-process broker, which knows no transactions. Null if that is
+    /// not known.
+    #[schema(required = true)]
     pub(crate) written: Option<bool>,
     /// Why it is not, or why that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
-    /// What stops it, in some partition at least.
+    /// What stops it in some partition at least, as sentences.
     pub(crate) stopped: Vec<String>,
+    /// What an operator should know.
     pub(crate) warnings: Vec<String>,
 }
 
 /// How far a stream was written in one partition of its source.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StreamPartition)]
 pub(super) struct PartitionWritten {
     partition: i32,
     /// The log that was read up to there.
+    #[schema(required = true)]
     log: Option<String>,
-    /// Behind the last output that was published.
+    /// Behind the last output that was published: the offset of the record in the source, and how many outputs of it are.
+    #[schema(required = true)]
     published: Option<OutputPosition>,
+    #[schema(required = true, format = DateTime)]
     published_at: Option<String>,
     /// How far the events have come in time.
+    #[schema(required = true, format = DateTime)]
     front: Option<String>,
     /// The end of the source's partition.
+    #[schema(required = true)]
     end: Option<i64>,
-    /// How many offsets of it are not decided.
+    /// How many offsets of the source are not decided. Null if nothing of the present log was published.
+    #[schema(required = true)]
     behind: Option<i64>,
 }
 
 /// What the status says of a stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamStatus {
-    name: String,
+    pub(in crate::routes) name: String,
     from: String,
     /// How many offsets of the source are not decided, in all partitions; null if that is not known of one.
-    behind: Option<i64>,
+    #[schema(required = true)]
+    pub(in crate::routes) behind: Option<i64>,
     /// When the partition was written to that was not written to for longest.
+    #[schema(required = true, format = DateTime)]
     published_at: Option<String>,
-    /// How many windows and sessions were open where logs ended, and are never written; null if that is not known.
+    /// The same in microseconds since 1970.
+    #[serde(skip)]
+    pub(in crate::routes) published_us: Option<i64>,
+    /// How many windows and sessions were open where logs of the source ended, as its topic was deleted or made anew, or lost its tail. They are
+    /// never written. Null if that is not known.
+    #[schema(required = true)]
     never_written: Option<u64>,
     #[serde(flatten)]
-    written: Written,
+    pub(in crate::routes) written: Written,
 }
 
 /// What the status says of every stream of a version.
@@ -62,11 +81,13 @@ pub(crate) async fn of_all(version: &Version) -> Vec<StreamStatus> {
         let standing = standing(stream, &lanes);
         let behind: Option<Vec<i64>> = standing.partitions.iter().map(|partition| partition.behind).collect();
         let published = lanes.seen.lanes.values().filter(|lane| lane.published.contains_key(&stream.stream.name));
+        let published_us = published.filter_map(|lane| lane.published_us).min();
         StreamStatus {
             name: stream.stream.name.clone(),
             from: stream.stream.from.clone(),
             behind: behind.filter(|behind| !behind.is_empty()).map(|behind| behind.iter().sum()),
-            published_at: published.filter_map(|lane| lane.published_us).min().map(format_rfc3339),
+            published_at: published_us.map(format_rfc3339),
+            published_us,
             never_written: lanes.never_written(&stream.stream.name),
             written: written(stream, &lanes, &standing),
         }

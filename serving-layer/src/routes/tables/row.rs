@@ -1,41 +1,83 @@
 //! `GET /v1/tables/{table}/{key}`: the row of a key, and as of when.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use shared_logic::contracts::table_rows::HeldChange;
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::schema::Field;
 use shared_logic::table::RowValue;
 use shared_logic::time::format_rfc3339;
+use utoipa::ToSchema;
 
+use crate::openapi::{Refusals, Row, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
-use crate::routes::{OfVersion, RequestedVersion, of_version};
+use crate::routes::{NameInPath, OfVersion, RequestedVersion, of_version};
 
-/// The row of a key; null if there is none.
+/// The body of the response.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TableRow)]
+pub(crate) struct Body {
+    table: String,
+    key: String,
+    /// The declared fields; null if the key has no row, because it was never changed or is deleted.
+    #[schema(required = true, value_type = Option<Row>)]
+    row: Option<Map<String, Value>>,
+    /// The time of the change that decides, a delete too: the timestamp of its record.
+    #[schema(required = true, format = DateTime)]
+    changed_at: Option<String>,
+    /// Where that change lies; null if the key was never changed.
+    #[schema(required = true)]
+    at: Option<ChangeAt>,
+    /// Per log and partition, the first offset whose change is not regarded.
+    offsets: Offsets,
+}
+
+/// Where a change lies.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChangeAt {
+    log: String,
+    partition: i32,
+    offset: i64,
+}
+
+/// The row of a key
+///
+/// The row that the last change of the key has left, as of the moment of the request. There is no answer while the rows of a partition are being
+/// filled in: so a row that is null is none.
+#[utoipa::path(
+    get, path = "/v1/tables/{table}/{key}", operation_id = "readRow", tag = "tables",
+    params(
+        ("table" = String, Path, description = "A table of the catalog."),
+        ("key" = String, Path, description = "The key: a text as it is written, percent-encoded, or an integer in decimal.", min_length = 1),
+        WhichVersion,
+    ),
+    responses((status = 200, description = "The row, or null.", body = OfVersion<Body>), Refusals),
+)]
 pub(crate) async fn row(
     RequestedVersion(version): RequestedVersion,
-    Path((name, key)): Path<(String, String)>,
+    NameInPath((name, key)): NameInPath<(String, String)>,
     RawQuery(query): RawQuery,
-) -> Result<Json<OfVersion<Value>>, Problem> {
+) -> Result<Json<OfVersion<Body>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
     let reader = version.table(&name)?;
     let found = reader.row(&version.snapshots, &key).await?;
     let (change, at) = found.change.unzip();
-    let body = json!({
-        "table": name,
-        "key": key,
-        "row": change.as_ref().and_then(|change| row_of(change, &reader.source.fields)),
-        "changed_at": change.as_ref().map(|change| format_rfc3339(change.timestamp_us)),
-        "at": change.as_ref().zip(at.as_ref()).map(place),
-        "offsets": found.cursors.into_iter().collect::<Offsets>(),
-    });
+    let body = Body {
+        row: change.as_ref().and_then(|change| row_of(change, &reader.source.fields)),
+        changed_at: change.as_ref().map(|change| format_rfc3339(change.timestamp_us)),
+        at: change.as_ref().zip(at.as_ref()).map(place),
+        offsets: found.cursors.into_iter().collect(),
+        table: name,
+        key,
+    };
     Ok(of_version(&version, body))
 }
 
-fn place((change, id): (&HeldChange, &PartitionId)) -> Value {
-    json!({"log": id.log, "partition": id.partition, "offset": change.offset})
+fn place((change, id): (&HeldChange, &PartitionId)) -> ChangeAt {
+    ChangeAt { log: id.log.clone(), partition: id.partition, offset: change.offset }
 }
 
 /// The declared fields of a row; `None` where the change deleted it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use platform::clock;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::answer::{Freshness, freshness};
 use crate::app::App;
@@ -17,30 +18,40 @@ use crate::versions::Version;
 const MEMORY_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is known of a version that is served. Whatever is not known is null.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct HostedStatus {
-    /// Whether an answer of each metric over everything would be complete.
+    /// Whether an answer of each metric over everything would be complete. Of a version that is not served, none would.
     complete: bool,
     /// How many gaps such answers have.
+    #[schema(required = true)]
     gaps: Option<usize>,
     /// Why not, for each metric that is not.
     incomplete: Vec<String>,
     /// How far the answers are behind, of the metric that is furthest behind.
+    #[schema(required = true)]
     lag_ms: Option<i64>,
+    /// How many offsets the speed layer has counted of the logs that go on, and how many there are besides.
+    #[schema(required = true)]
     progress: Option<Progress>,
+    /// What its shards take of Redis, about.
+    #[schema(required = true)]
     redis_bytes: Option<u64>,
-    /// What the segments of its views take on the disk of this process.
+    /// What the segments of its views take on the disk of the process that answers.
+    #[schema(required = true)]
     view_bytes: Option<u64>,
     metrics: Vec<String>,
     streams: Vec<StreamOf>,
-    /// Why it is not served, or something of it is not known.
+    /// Why it is not served by this process, or something of it is not known.
+    #[schema(required = true)]
     error: Option<String>,
 }
 
 /// Where a stream of a version is written.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VersionStream)]
 struct StreamOf {
     stream: String,
+    /// The version in which it changed last; its lanes write it.
     generation: String,
     topic: String,
 }

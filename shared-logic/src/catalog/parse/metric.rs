@@ -15,7 +15,10 @@ use crate::suggest;
 use crate::time::{DAY_US, SECOND_US, parse_duration_us};
 
 /// Names of query parameters. A group-key column is a query parameter too, so it cannot have one of these names.
-const PARAMETERS: &[&str] = &["from", "key", "limit", "measure", "metric", "require", "step", "to", "version"];
+const PARAMETERS: &[&str] = &[
+    "after", "by", "from", "key", "limit", "measure", "metric", "prefix", "require", "step", "to", "tz", "version",
+    "window",
+];
 
 /// The batch view's column for the start of a bucket.
 const BUCKET: &str = "bucket";

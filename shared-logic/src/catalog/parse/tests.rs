@@ -1,3 +1,4 @@
+mod alerts;
 mod lookups;
 mod places;
 mod reports;

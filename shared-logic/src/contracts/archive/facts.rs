@@ -115,6 +115,7 @@ pub struct PartitionFacts {
 
 /// Offsets that the log lost before they were archived, `[from, to)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Lost {
     /// The first lost offset.
     pub from: i64,
@@ -122,6 +123,7 @@ pub struct Lost {
     pub to: i64,
     /// Whether an operator accepted the loss.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub accepted: bool,
 }
 
@@ -136,6 +138,7 @@ pub struct Rejects {
 
 /// The place of one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Place {
     /// The log's id.
     pub log: String,

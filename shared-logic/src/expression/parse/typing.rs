@@ -40,6 +40,13 @@ impl<'a> Typing<'a> {
                 Some(kind) => Ok(Expression { kind, node: Node::Column(name.value.clone()) }),
                 None => Err(self.scope.unknown(&name.value)),
             },
+            Sql::CompoundIdentifier(parts) if self.scope.has_parts() => {
+                let name = parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".");
+                match self.scope.kind_of(&name) {
+                    Some(kind) => Ok(Expression { kind, node: Node::Column(name) }),
+                    None => Err(self.scope.unknown(&name)),
+                }
+            }
             Sql::Value(value) => literal::value(&value.value),
             Sql::TypedString(typed) => literal::typed(&typed.data_type, &typed.value.value),
             Sql::UnaryOp { op, expr } => self.unary(*op, expr),

@@ -31,8 +31,10 @@ pub enum Item {
 
 /// A frequent value, as answers show it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ranked {
     /// The value.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub value: Json,
     /// How often it was seen at least.
     pub count: u64,

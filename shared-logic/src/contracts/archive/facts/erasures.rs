@@ -68,6 +68,7 @@ pub struct Unreached {
 
 /// Where events of an erasure may be left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LeftIn {
     /// In the archive, and so everywhere: a process began with it and did not come to its end.

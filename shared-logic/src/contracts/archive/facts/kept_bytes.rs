@@ -11,8 +11,10 @@ use crate::log::PartitionId;
 
 /// Offsets of which only the columns are archived, `[from, to)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ColumnsOnly {
     /// The rules that the columns were decoded under.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub rules: RulesHash,
     /// The first offset.
     pub from: i64,
@@ -20,6 +22,7 @@ pub struct ColumnsOnly {
     pub to: i64,
     /// Whether an operator accepted that metrics under other rules leave them out.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub accepted: bool,
     /// The version of the archive that holds them under these rules, if they were archived again, in place of columns of
     /// other rules.

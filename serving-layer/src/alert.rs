@@ -1,0 +1,110 @@
+//! Alerts: one serving process judges them, and all tell what is known of them (A1 to A4).
+//!
+//! What is known lies in a compacted topic, and is written in one transaction with the records of what has changed. All processes of a deployment
+//! write under one transactional id, so whoever starts a producer under it fences the one before. Who judges says so every few seconds
+//! in the same topic, and the others take over only after a silence of `alerts.lease`: so they do not fence each other again and again. That
+//! is a hint. What decides is the fence: the transaction of a process that was overtaken fails, whatever it has judged.
+//!
+//! - `log`: where all of it is written, Kafka or a stand-in in tests; `kafka`: the first of them;
+//! - `seen`: what this process has read of it, and whether it may take over;
+//! - `asked`: the values of an alert's windows, from merged answers; `round`: all alerts, judged once;
+//! - `lead`: what a process does that judges; `post`: it posts notifications;
+//! - `standing`: what requests are told.
+
+mod asked;
+mod kafka;
+mod lead;
+mod log;
+mod post;
+mod round;
+mod seen;
+mod standing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::shutdown::Shutdown;
+use platform::task::Backoff;
+use platform::telemetry::error_text;
+use tracing::{info, warn};
+
+use crate::app::App;
+pub(crate) use kafka::KafkaAlerts;
+use lead::{Ended, NotJudged};
+pub use log::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
+use seen::Seen;
+pub(crate) use standing::{Role, Standing, Standings};
+
+/// The first wait after a failure.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// Judges alerts where no other process does, and follows what is known of them elsewhere, until a stop is requested.
+pub(crate) async fn run(app: Arc<App>, log: Arc<dyn AlertLog>, shutdown: Shutdown) {
+    let (mut seen, mut backoff) = (Seen::new(app.alerts.settings().lease.get()), Backoff::new(FIRST_WAIT));
+    let mut versions = app.versions.changes();
+    while !shutdown.is_requested() {
+        let wait = match attend(&app, log.as_ref(), &mut seen, &shutdown).await {
+            Ok(wait) => {
+                backoff.reset();
+                wait
+            }
+            Err(error) => {
+                let (reason, wait) = (error_text(&error), backoff.wait());
+                let is_news = app.alerts.fails(&seen, reason.clone());
+                // Without alerts it is of no interest that nobody can say whether there were some.
+                if is_news && !app.versions.hosted().active().catalog.alerts.is_empty() {
+                    warn!(error = reason, "alerts are not judged by this process; trying again");
+                }
+                Some(wait)
+            }
+        };
+        let waited = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = waited => {}
+            // Another catalog may declare alerts.
+            changed = versions.changed() => if changed.is_err() { return },
+            () = shutdown.requested() => {}
+        }
+    }
+}
+
+/// Looks once, and judges for as long as this process is the one that does. Returns in how long to look again; `None`: when another
+/// version is active.
+async fn attend(
+    app: &Arc<App>,
+    log: &dyn AlertLog,
+    seen: &mut Seen,
+    shutdown: &Shutdown,
+) -> Result<Option<Duration>, NotJudged> {
+    let settings = app.alerts.settings();
+    let exists = seen.refresh(log).await?;
+    let are_declared = !app.versions.hosted().active().catalog.alerts.is_empty();
+    if !are_declared && (!exists || seen.states.alerts.is_empty()) {
+        app.alerts.tell(Role::Idle, seen);
+        return Ok(None);
+    }
+    if let Some(wait) = seen.wait() {
+        app.alerts.tell(Role::Following, seen);
+        // Often enough to hear of every beat.
+        return Ok(Some(wait.min(settings.lease.get() / 4)));
+    }
+    // A process that cannot answer yet would only find that nothing is known.
+    let active = Arc::clone(app.versions.hosted().active());
+    let whole = active.snapshots.whole(&active.catalog);
+    tokio::time::timeout(settings.lease.get() / 4, whole).await.map_err(|_| NotJudged::Loading)?;
+    let ended = lead::lead(app, log, seen, shutdown).await;
+    metrics::gauge!("braid_alert_judging").set(0.0);
+    match ended? {
+        Ended::Stopped => {}
+        Ended::Overtaken => {
+            info!("another process judges the alerts now");
+            seen.gives_way();
+        }
+    }
+    Ok(Some(Duration::ZERO))
+}

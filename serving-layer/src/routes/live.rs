@@ -1,0 +1,29 @@
+//! `Accept: text/event-stream` on paths whose answers change: the same question, and the answer whenever it is another.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::app::App;
+use crate::live::accepts_events;
+use crate::problem::Problem;
+
+/// The paths whose answers can be watched.
+pub(crate) const PATHS: [&str; 3] =
+    ["/v1/metrics/{metric}/total", "/v1/metrics/{metric}/series", "/v1/metrics/{metric}/top"];
+
+/// Lets the path's own handler answer a request: once, or again and again for a client that watches.
+pub(crate) async fn or_answered(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if request.method() != Method::GET || !accepts_events(request.headers()) {
+        return Ok(next.run(request).await);
+    }
+    let (request, _) = request.into_parts();
+    app.live.watch(request, next, app.http.request_timeout.get()).await
+}

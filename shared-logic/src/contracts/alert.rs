@@ -1,0 +1,159 @@
+//! The topics of alerts (A2, A3): what is known of each, who judges, and which notifications are not delivered yet.
+//!
+//! The topic of states has one partition and is compacted, so of each key the newest record is kept for ever. Changes are written to the topic
+//! of alerts in the same transaction as the states after them, under one transactional id for the deployment.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::alert::AlertState;
+
+/// How the name of the topic of states goes on behind that of the topic of alerts.
+const STATES: &str = "state";
+/// The key of the record that says who judges.
+const JUDGE: &str = "judge";
+/// How the key of a state begins.
+const STATE: &str = "alert/";
+/// How the key of a notification begins that is not delivered yet.
+const UNDELIVERED: &str = "undelivered/";
+
+/// The topic of alerts of a deployment that names none.
+pub fn alerts_topic(deployment: &str) -> String {
+    format!("{deployment}.alerts")
+}
+
+/// The topic of states that belongs to a topic of alerts.
+pub fn states_topic(alerts_topic: &str) -> String {
+    format!("{alerts_topic}.{STATES}")
+}
+
+/// The transactional id of whoever judges the alerts of a deployment. There is one, so that only one does.
+pub fn alerts_transactional_id(deployment: &str) -> String {
+    format!("{deployment}.alerts")
+}
+
+/// Who judges.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judge {
+    /// The process: a random name that it has given itself.
+    pub process: String,
+    /// A number that grows with each record.
+    pub beat: u64,
+    /// Whether it has stopped in order, so that nobody needs to wait for it.
+    pub resigned: bool,
+}
+
+/// A notification that has to be posted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undelivered {
+    /// The id of the change.
+    pub id: String,
+    /// Grows with each notification of the deployment; they are posted in this order.
+    pub number: u64,
+    /// What is posted.
+    pub body: Json,
+}
+
+/// What the topic of states says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AlertStates {
+    /// What is known of each alert, by name.
+    pub alerts: BTreeMap<String, AlertState>,
+    /// Who judges, if anybody ever did.
+    pub judge: Option<Judge>,
+    /// What is not delivered yet, by number.
+    pub undelivered: BTreeMap<u64, Undelivered>,
+    /// The number of the last notification.
+    pub notified: u64,
+}
+
+/// A record of the topic of states: its key, and its value or that it is deleted.
+pub type StateRecord = (Vec<u8>, Option<Vec<u8>>);
+
+impl AlertStates {
+    /// Takes the next record of the topic. One that this build does not understand says nothing.
+    pub fn take(&mut self, key: Option<&[u8]>, payload: Option<&[u8]>) {
+        let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()) else { return };
+        if let Some(name) = key.strip_prefix(STATE) {
+            match payload {
+                None => drop(self.alerts.remove(name)),
+                Some(bytes) => {
+                    self.alerts.extend(serde_json::from_slice(bytes).ok().map(|state| (name.to_owned(), state)))
+                }
+            }
+        } else if let Some(number) = key.strip_prefix(UNDELIVERED).and_then(|number| number.parse().ok()) {
+            self.notified = self.notified.max(number);
+            match payload {
+                None => drop(self.undelivered.remove(&number)),
+                Some(bytes) => self.undelivered.extend(serde_json::from_slice(bytes).ok().map(|of| (number, of))),
+            }
+        } else if key == JUDGE {
+            self.judge = payload.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        }
+    }
+}
+
+/// The record that says who judges.
+pub fn judge_record(judge: &Judge) -> StateRecord {
+    (JUDGE.as_bytes().to_vec(), Some(json(judge)))
+}
+
+/// The record that says what is known of an alert; `None`: it is not declared any more.
+pub fn state_record(alert: &str, state: Option<&AlertState>) -> StateRecord {
+    (format!("{STATE}{alert}").into_bytes(), state.map(json))
+}
+
+/// The record of a notification that has to be posted.
+pub fn undelivered_record(undelivered: &Undelivered) -> StateRecord {
+    (undelivered_key(undelivered.number), Some(json(undelivered)))
+}
+
+/// The record that says that it was posted.
+pub fn delivered_record(number: u64) -> StateRecord {
+    (undelivered_key(number), None)
+}
+
+fn undelivered_key(number: u64) -> Vec<u8> {
+    format!("{UNDELIVERED}{number}").into_bytes()
+}
+
+fn json(of: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(of).expect("what is noted is plain data")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalog::DefinitionHash;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let state = AlertState::new(DefinitionHash::of_none(), BTreeMap::new(), 7);
+        let judge = Judge { process: "p".to_owned(), beat: 3, resigned: false };
+        let owed = |number| Undelivered { id: format!("d/a/7/{number}"), number, body: json!({"version": "4"}) };
+        let mut records = vec![
+            state_record("a", Some(&state)),
+            state_record("gone", Some(&state)),
+            judge_record(&judge),
+            undelivered_record(&owed(1)),
+            undelivered_record(&owed(2)),
+            state_record("gone", None),
+            delivered_record(1),
+            (b"later/x".to_vec(), Some(b"{}".to_vec())),
+        ];
+        records.push((b"alert/broken".to_vec(), Some(b"no JSON".to_vec())));
+        let mut states = AlertStates::default();
+        records.iter().for_each(|(key, payload)| states.take(Some(key), payload.as_deref()));
+        let expected = AlertStates {
+            alerts: BTreeMap::from([("a".to_owned(), state)]),
+            judge: Some(judge),
+            undelivered: BTreeMap::from([(2, owed(2))]),
+            notified: 2,
+        };
+        assert_eq!(states, expected);
+    }
+}
