@@ -148,3 +148,33 @@ async fn the_process_says_how_it_is() {
         assert!(text.contains(&format!("braid_serving_{name}")), "{name}: {text}");
     }
 }
+
+#[tokio::test]
+async fn the_status_is_told_as_gauges_and_what_is_not_known_has_no_number() {
+    platform::telemetry::init(&platform::settings::Telemetry { log: "warn".to_owned(), ..Default::default() })
+        .expect("telemetry starts");
+    // Of a name of its own: all tests of this program tell one recorder.
+    let catalog = test_kit::catalogs::VIEWS.replace("[metrics.views]", "[metrics.gauged]");
+    let catalog = catalog.replace("[metrics.views.", "[metrics.gauged.");
+    let mut server = TestServer::with(&catalog).await;
+    server.settings.telemetry.gauges_every = platform::settings::Span::from_millis(50);
+    server.archive_begins().await;
+    server.serve().await;
+    let told = |name: &str| {
+        let begin = format!("braid_serving_{name}{{metric=\"gauged\"}} ");
+        let text = platform::telemetry::render();
+        text.lines().find_map(|line| line.strip_prefix(&begin)).map(str::to_owned)
+    };
+    let until = async |name: &str, wanted: &str| {
+        let deadline = std::time::Instant::now() + crate::test_server::DEADLINE;
+        while told(name).as_deref() != Some(wanted) {
+            assert!(std::time::Instant::now() < deadline, "{name} is {:?}, not {wanted}", told(name));
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    // Nothing counts the partition.
+    until("gaps", "1").await;
+    assert_eq!(told("cut_age_seconds"), None, "nothing was reconciled");
+    server.redis.kill();
+    until("gaps", "NaN").await;
+}
