@@ -11,7 +11,7 @@
 //! [`table`] says which row keyed changes leave. [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`]
 //! compares what was written with what is decided again. [`stream_topics`] says to which topics, and [`stream_standing`] what stops that.
 //! [`report`](mod@report) says which days a report writes, and of what its rows consist. [`version`] says which versions of all that
-//! there are, and which of them answers. [`contracts`] says how all of it is written down.
+//! there are, and which of them answers. [`index`](mod@index) says what the documents of a search index are, and what can be asked of it. [`contracts`] says how all of it is written down.
 
 pub mod catalog;
 pub mod complete;
@@ -25,6 +25,7 @@ pub mod format;
 pub mod group_key;
 mod hash_index;
 pub mod identity;
+pub mod index;
 pub mod log;
 pub mod measure;
 pub mod merge;

@@ -5,6 +5,7 @@
 //! - `diff`: what changing from one catalog to another costs.
 
 mod diff;
+mod indexes;
 mod kafka;
 mod reports;
 mod streams;
@@ -126,6 +127,9 @@ pub fn summary(catalog: &Catalog) -> String {
     if !catalog.reports.is_empty() {
         counts.push(count(catalog.reports.len(), "report"));
     }
+    if !catalog.indexes.is_empty() {
+        counts.push(indexes::count(catalog.indexes.len()));
+    }
     let (name, version) = (&catalog.deployment.name, &catalog.deployment.version);
     let mut text = format!("pipeline {name} {version}: {}\n", counts.join(", "));
     let described = catalog.inputs().map(|source| match catalog.tables.get(&source.name) {
@@ -141,6 +145,9 @@ pub fn summary(catalog: &Catalog) -> String {
     }
     for report in catalog.reports.values() {
         push_line(&mut text, &reports::of_report(catalog, report));
+    }
+    for index in catalog.indexes.values() {
+        push_line(&mut text, &indexes::of_index(catalog, index));
     }
     text
 }

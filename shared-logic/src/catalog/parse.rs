@@ -15,7 +15,8 @@
 //! - `stream`: `[streams.…]`, checked against the fields of what they read;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source; with `condition`, `by` and `measures`, which streams have,
 //!   too;
-//! - `report`: `[reports.…]`, checked against their metrics and tables.
+//! - `report`: `[reports.…]`, checked against their metrics and tables;
+//! - `index`: `[indexes.…]`, checked against the table or stream that they follow.
 
 mod by;
 mod columns;
@@ -26,6 +27,7 @@ mod duration;
 mod event_id;
 mod event_time;
 mod field;
+mod index;
 mod instant;
 mod measures;
 mod metric;
@@ -69,6 +71,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     let time_zone = schedule.time_zone;
     let known = report::Known { drafts: &drafts, tables: &tables, metrics: &metrics, doubtful: &doubtful, time_zone };
     let reports = report::reports(root.table("reports"), &known);
+    let indexes = index::indexes(root.table("indexes"), &drafts);
     root.refuse_unknown_keys();
     if !deployment.keeps_archive {
         refuse_without_archive(&root, &mistakes);
@@ -79,12 +82,12 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
         return Err(mistakes);
     }
     let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports })
+    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports, indexes })
 }
 
 /// K5: what lanes remember, rows of tables and days of reports lie beside archives or are made from them.
 fn refuse_without_archive(root: &Table<'_>, mistakes: &Mistakes) {
-    for section in ["tables", "streams", "reports"] {
+    for section in ["tables", "streams", "reports", "indexes"] {
         if let Some(at) = root.key_at(section) {
             let what = format!("[{section}] needs archives, and [pipeline] has archive = false");
             mistakes.report(at, what, "leave `archive = false` out, or keep to sources and metrics");

@@ -1,0 +1,47 @@
+//! Documents, written together, and what became of each (I1, I3).
+
+use super::{SearchClient, SearchError};
+
+/// A document to write, or to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BulkItem {
+    /// The id.
+    pub id: String,
+    /// The version (`version_type=external`): a document of an equal or greater version stays.
+    pub version: u64,
+    /// The document, one JSON object in one line; `None`: the id is deleted.
+    pub document: Option<Vec<u8>>,
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BulkOutcome {
+    /// It was written or deleted, or there was nothing to delete (2xx, and 404 of a delete).
+    Done,
+    /// A document of that version or a later one was there: 409, which counts as done.
+    Newer,
+    /// The server cannot do it now (429, 5xx, a cluster block, which may be a 403): to be sent again.
+    Later(String),
+    /// The server refuses it for good (400 of the document): to be kept with the reason.
+    Refused(String),
+    /// The index is gone.
+    NoIndex,
+}
+
+impl BulkItem {
+    /// About how many bytes of a request it takes.
+    pub fn bytes(&self) -> usize {
+        128 + self.id.len() + self.document.as_ref().map_or(0, Vec::len)
+    }
+}
+
+impl SearchClient {
+    /// Writes documents to an index by one `_bulk` request; what became of each, in their order. There are no two of one id, so the order
+    /// in which the server takes them does not matter. Fail points: `search::before_bulk`, `search::after_bulk`.
+    ///
+    /// # Errors
+    /// [`SearchError`], if the request as a whole was not answered, or refused. Items may have been written all the same.
+    pub async fn bulk(&self, index: &str, items: &[BulkItem]) -> Result<Vec<BulkOutcome>, SearchError> {
+        todo!("A: {index} {}", items.len())
+    }
+}
