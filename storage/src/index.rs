@@ -4,6 +4,7 @@
 //! done: a document names its version, and a state names what it replaces, so a repeat changes nothing.
 //!
 //! - `bulk`: documents, and what became of each (I1, I3);
+//! - `write`: documents, sent until each is written or refused for good (I3);
 //! - `state`: the state of an index, and its builds (I4);
 //! - `progress`: how far lanes have written, and what was refused (I2, I3);
 //! - `read`: searches, and all documents of a slice (I5, I6).
@@ -12,10 +13,12 @@ mod bulk;
 mod progress;
 mod read;
 mod state;
+mod write;
 
 pub use bulk::{BulkItem, BulkOutcome};
 pub use read::{Hits, Scroll};
 pub use state::{IndexInfo, Put, SeqNo, Stored};
+pub use write::{NotWritten, Pace, Written};
 
 use platform::settings;
 use shared_logic::catalog::Deployment;

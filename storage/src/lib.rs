@@ -43,8 +43,8 @@ pub use backtest::{Backtest, BacktestNotKept, BacktestOutput};
 pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, RunBytes, to_merge};
 pub use index::{
-    BulkItem, BulkOutcome, Hits, IndexInfo, Put as StatePut, Scroll, SearchClient, SearchError, SeqNo, ServerInfo,
-    Stored,
+    BulkItem, BulkOutcome, Hits, IndexInfo, NotWritten, Pace, Put as StatePut, Scroll, SearchClient, SearchError,
+    SeqNo, ServerInfo, Stored, Written,
 };
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
