@@ -256,7 +256,7 @@ clicks = "count()"
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
         assert!(
-            summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 4 metrics, 2 reports\n"),
+            summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 4 metrics, 2 reports, 1 index\n"),
             "{summary}"
         );
         let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";
