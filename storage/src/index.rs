@@ -7,11 +7,13 @@
 //! - `write`: documents, sent until each is written or refused for good (I3);
 //! - `state`: the state of an index, and its builds (I4);
 //! - `progress`: how far lanes have written, and what was refused (I2, I3);
-//! - `read`: searches, and all documents of a slice (I5, I6).
-
-#![expect(clippy::todo, reason = "until A has filled the bodies")]
+//! - `read`: searches, and all documents of a slice (I5, I6);
+//! - `http`: requests, and what answers mean;
+//! - `items`: lines of a bulk request, and what became of each.
 
 mod bulk;
+mod http;
+mod items;
 mod progress;
 mod read;
 mod state;
@@ -25,12 +27,15 @@ pub use write::{NotWritten, Pace, Written};
 use platform::settings;
 use shared_logic::catalog::Deployment;
 
+use self::http::{Ask, Http};
+
 /// A search server, as the indexes of one deployment need it. A clone shares its connections. Nothing here tries again or waits: that is
 /// for the caller, who knows what it means.
 #[derive(Debug, Clone)]
 pub struct SearchClient {
     deployment: Deployment,
     settings: settings::Search,
+    http: Http,
 }
 
 /// What the server says of itself.
@@ -132,7 +137,8 @@ impl SearchClient {
         if !settings.is_named() {
             return Ok(None);
         }
-        Ok(Some(SearchClient { deployment: deployment.clone(), settings: settings.clone() }))
+        let http = Http::new(settings)?;
+        Ok(Some(SearchClient { deployment: deployment.clone(), settings: settings.clone(), http }))
     }
 
     /// The deployment whose indexes these are.
@@ -150,6 +156,13 @@ impl SearchClient {
     /// # Errors
     /// [`SearchError`].
     pub async fn info(&self) -> Result<ServerInfo, SearchError> {
-        todo!("A")
+        const OPERATION: &str = "ask for the version of the search server";
+        let answer = self.http.ok(Ask::get(OPERATION, &[])).await?;
+        let version = &answer["version"];
+        let Some(number) = version["number"].as_str() else {
+            return Err(http::foreign(OPERATION, &answer));
+        };
+        let distribution = version["distribution"].as_str().unwrap_or("elasticsearch");
+        Ok(ServerInfo { distribution: distribution.to_owned(), version: number.to_owned() })
     }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `braid.<deployment>.<index>` | the alias of the build that the active version serves, for whoever searches without Braid |
 //! | `braid.<deployment>.<index>.<number>` | a *build* of an index: one document per id, `_id` is the id |
-//! | `braid-progress.<deployment>` | the progress index, with the documents below, each `_id` with the fields `kind`, `index`, `build`, `record` |
+//! | `<build or progress index>.writes` | a hidden alias of that index. Everything is written by it, as a write to a name that is no alias can be refused, where one to an index that is gone would create another |
+//! | `braid-progress.<deployment>` | the progress index, with the documents below, each `_id` with the fields `kind`, `index`, `build`, `record`, and `id` where it was refused |
 //!
 //! | document of the progress index | `_id` | `record` | written |
 //! |---|---|---|---|
@@ -55,6 +56,11 @@ pub fn progress_index(deployment: &Deployment) -> String {
     format!("braid-progress.{}", deployment.name)
 }
 
+/// The alias by which documents are written to a build or to the progress index.
+pub fn writes(name: &str) -> String {
+    format!("{name}.writes")
+}
+
 /// The id of the document with the state of an index.
 pub fn state_id(index: &str) -> String {
     format!("state/{index}")
@@ -85,6 +91,7 @@ mod tests {
         assert_eq!(alias(&deployment, "users"), "braid.braid.users");
         assert_eq!(build_name(&deployment, "users", 7), "braid.braid.users.7");
         assert_eq!(progress_index(&deployment), "braid-progress.braid");
+        assert_eq!(writes("braid.braid.users.7"), "braid.braid.users.7.writes");
         assert_eq!(progress_id("users", 7, &PartitionId::new("log.1", 3)), "progress/users/7/log.1/3");
         assert!(refused_id("users", 7, &"x".repeat(512)).len() < 512);
     }

@@ -3,11 +3,20 @@
 //! While the server is away, full, blocked or has too much to do, it is waited for, and only what was not taken is sent again. Nothing is
 //! left out. Whoever writes reads no further meanwhile.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use metrics::counter;
+use shared_logic::contracts::index::alias;
 use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
 
-use super::{BulkItem, SearchClient, SearchError};
+use super::{BulkItem, BulkOutcome, SearchClient, SearchError};
+
+/// The longest wait, as a multiple of the first.
+const LONGEST: u32 = 32;
+/// How often a wait is logged.
+const LOGGED_EVERY: Duration = Duration::from_secs(60);
+const TOO_LARGE: &str = "the server takes no request that is as large as this document alone (413)";
 
 /// How large the next request is. It becomes smaller where the server cannot keep up, and slowly larger again.
 #[derive(Debug, Clone)]
@@ -76,12 +85,16 @@ impl Pace {
 
     /// How many of these items the next request holds, at least one.
     pub fn next(&self, items: &[BulkItem]) -> usize {
-        let mut bytes = 0;
-        let fitting = items.iter().take_while(|item| {
+        self.next_of(items.iter())
+    }
+
+    fn next_of<'i>(&self, items: impl ExactSizeIterator<Item = &'i BulkItem>) -> usize {
+        let (mut bytes, number) = (0, items.len());
+        let fitting = items.take_while(|item| {
             bytes += item.bytes();
             bytes <= self.bytes
         });
-        fitting.count().max(1).min(items.len())
+        fitting.count().max(1).min(number)
     }
 }
 
@@ -99,7 +112,127 @@ impl SearchClient {
         too_old_at: Instant,
         stop: &CancellationToken,
     ) -> Result<Written, NotWritten> {
-        todo!("A: {index} {} {pace:?} {too_old_at:?} {}", items.len(), stop.is_cancelled())
+        let mut written = Written::default();
+        let mut left: Vec<usize> = (0..items.len()).collect();
+        let mut waits = Waits::new(self, index);
+        // How many items a request may hold, after one was too large.
+        let mut most = usize::MAX;
+        while !left.is_empty() {
+            if stop.is_cancelled() {
+                return Err(NotWritten::Stopped);
+            }
+            if Instant::now() >= too_old_at {
+                return Err(NotWritten::TooOld { index: index.to_owned() });
+            }
+            let number = pace.next_of(left.iter().map(|at| &items[*at])).min(most);
+            let rest = left.split_off(number);
+            let sent = std::mem::replace(&mut left, rest);
+            let request: Vec<&BulkItem> = sent.iter().map(|at| &items[*at]).collect();
+            let answered = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(NotWritten::Stopped),
+                answered = self.bulk_of(index, &request) => answered,
+            };
+            let (again, why) = match answered {
+                Ok(outcomes) => take(index, &sent, outcomes, &mut written)?,
+                Err(SearchError::TooLarge { .. }) if number == 1 => {
+                    written.refused.push((sent[0], TOO_LARGE.to_owned()));
+                    continue;
+                }
+                Err(SearchError::TooLarge { .. }) => {
+                    most = number / 2;
+                    pace.slow_down();
+                    left.splice(..0, sent);
+                    continue;
+                }
+                Err(SearchError::NoIndex { .. }) => return Err(NotWritten::NoIndex { index: index.to_owned() }),
+                Err(error) if error.is_back_pressure() || matches!(error, SearchError::NotAllowed { .. }) => {
+                    (sent, Some(error))
+                }
+                Err(error) => return Err(NotWritten::Search(error)),
+            };
+            let Some(why) = why else {
+                pace.speed_up();
+                most = most.saturating_mul(2);
+                waits.over();
+                continue;
+            };
+            pace.slow_down();
+            if again.len() < number {
+                // The server takes some: it is not away.
+                waits.over();
+            }
+            left.splice(..0, again);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(NotWritten::Stopped),
+                () = waits.next(&why) => {}
+            }
+        }
+        written.refused.sort_by_key(|(at, _)| *at);
+        Ok(written)
+    }
+}
+
+/// Notes what became of the items of a request. What is to be sent again, and why.
+fn take(
+    index: &str,
+    sent: &[usize],
+    outcomes: Vec<BulkOutcome>,
+    written: &mut Written,
+) -> Result<(Vec<usize>, Option<SearchError>), NotWritten> {
+    let (mut again, mut why) = (Vec::new(), None);
+    for (at, outcome) in sent.iter().zip(outcomes) {
+        match outcome {
+            BulkOutcome::Done => {}
+            BulkOutcome::Newer => written.newer += 1,
+            BulkOutcome::Refused(reason) => written.refused.push((*at, reason)),
+            BulkOutcome::NoIndex => return Err(NotWritten::NoIndex { index: index.to_owned() }),
+            BulkOutcome::Later(reason) => {
+                again.push(*at);
+                why = Some(SearchError::Busy { operation: "write documents", status: 503, reason });
+            }
+        }
+    }
+    Ok((again, why))
+}
+
+/// Waits for the server, and logs what for.
+struct Waits<'a> {
+    index: &'a str,
+    /// The name of the index in telemetry: without the number of the build.
+    label: String,
+    first: Duration,
+    times: u32,
+    logged: Option<Instant>,
+}
+
+impl<'a> Waits<'a> {
+    fn new(client: &SearchClient, index: &'a str) -> Waits<'a> {
+        let name = index.strip_prefix(&alias(&client.deployment, "")).unwrap_or(index);
+        let label = name.rsplit_once('.').map_or(name, |(name, _)| name).to_owned();
+        Waits { index, label, first: client.settings.retry_backoff.get(), times: 0, logged: None }
+    }
+
+    /// The server has taken something.
+    fn over(&mut self) {
+        self.times = 0;
+    }
+
+    async fn next(&mut self, why: &SearchError) {
+        counter!("braid_index_back_pressure_total", "index" => self.label.clone()).increment(1);
+        let index = self.index;
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOGGED_EVERY) {
+            self.logged = Some(Instant::now());
+            if why.is_back_pressure() {
+                warn!(index, "documents wait for the search server: {why}");
+            } else {
+                error!(index, "documents wait, as nothing can be written: {why}");
+            }
+        }
+        let wait = self.first.saturating_mul(2_u32.saturating_pow(self.times).min(LONGEST));
+        self.times = self.times.saturating_add(1);
+        tokio::time::sleep(wait).await;
     }
 }
 
