@@ -16,8 +16,10 @@ use crate::log::opening::LogNotOpen;
 
 /// How often the same is logged.
 const LOGGED_EVERY: Duration = Duration::from_secs(60);
-/// How often a lane looks for what the batch layer has to do first.
+/// How often a lane looks whether its topic is there, or its build is given up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a lane looks whether its build has the partition after all. Builds gain none, so it is another build that will.
+const IN_BUILD_EVERY: Duration = Duration::from_secs(5);
 /// How often a lane looks whether fewer documents are refused.
 const REFUSED_EVERY: Duration = Duration::from_secs(10);
 
@@ -178,9 +180,8 @@ impl NotOpen {
     /// How long to wait before the next try, if that is not by the number of failures.
     pub(super) fn wait(&self) -> Option<Duration> {
         match self {
-            NotOpen::NotInBuild { .. } | NotOpen::Lost(_) | NotOpen::Log(LogNotOpen::NoTopic { .. }) => {
-                Some(LOOK_EVERY)
-            }
+            NotOpen::Lost(_) | NotOpen::Log(LogNotOpen::NoTopic { .. }) => Some(LOOK_EVERY),
+            NotOpen::NotInBuild { .. } => Some(IN_BUILD_EVERY),
             NotOpen::TooManyRefused { .. } => Some(REFUSED_EVERY),
             _ => None,
         }

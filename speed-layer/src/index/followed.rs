@@ -1,6 +1,7 @@
 //! Which builds of an index have readers.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use shared_logic::contracts::index::Build;
 use tokio_util::sync::CancellationToken;
@@ -40,9 +41,9 @@ impl Followed {
         }
         let mut begin = Vec::new();
         for (number, build) in wanted {
-            if !self.readers.contains_key(&number) {
+            if let Entry::Vacant(place) = self.readers.entry(number) {
                 let stop = stop.child_token();
-                self.readers.insert(number, Reader { uuid: build.uuid.clone(), stop: stop.clone() });
+                place.insert(Reader { uuid: build.uuid.clone(), stop: stop.clone() });
                 begin.push((number, build, stop));
             }
         }
