@@ -1,5 +1,7 @@
 //! What the check of an index found (I5). It is a row among the reconciliations.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Of how many ids a check names the difference.
@@ -79,6 +81,18 @@ impl NotChecked {
             NotChecked::Unreachable => "unreachable",
             NotChecked::Building => "building",
         }
+    }
+}
+
+/// For who looks at it.
+impl fmt::Display for NotChecked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotChecked::Behind => "the lanes of the index had not come to the offsets of its table in time",
+            NotChecked::NotArchived => "the archive had not come, in time, to what the index may have held",
+            NotChecked::Unreachable => "the search server did not answer, or gave the reading up",
+            NotChecked::Building => "the index is being built",
+        })
     }
 }
 

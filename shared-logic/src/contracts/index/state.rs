@@ -130,6 +130,19 @@ pub enum Needed {
     Loading(u64),
 }
 
+impl Why {
+    /// The reason as a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Why::None => "none",
+            Why::Partitions => "partitions",
+            Why::Erased => "erased",
+            Why::Different => "different",
+            Why::Asked => "asked",
+        }
+    }
+}
+
 impl BuildStage {
     /// The stage as a word.
     pub fn name(self) -> &'static str {
