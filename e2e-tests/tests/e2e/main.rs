@@ -4,6 +4,7 @@
 //! - `input`: hostile and careless records;
 //! - `catalog`: catalogs that change, and one that shares nothing with the sample;
 //! - `stream`: what Braid writes to Kafka;
+//! - `index`: search indexes, on a real OpenSearch;
 //! - `version`: other versions beside the active one, replayed, verified, promoted and retired;
 //! - `fault`: what befalls processes, topics, brokers, Redis and clocks.
 //!
@@ -13,6 +14,7 @@
 mod catalog;
 mod count;
 mod fault;
+mod index;
 mod input;
 mod stream;
 mod version;
