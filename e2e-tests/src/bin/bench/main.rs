@@ -14,6 +14,7 @@ mod duckdb;
 mod figures;
 mod full_topic;
 mod import;
+mod index;
 mod load;
 mod maintained;
 mod many_files;
@@ -104,6 +105,9 @@ fn main() {
         }
         if wanted("reports") {
             reports::measure(scenario, &mut figures).await?;
+        }
+        if wanted("index") {
+            index::measure(scenario, &mut figures).await?;
         }
         if wanted("served") {
             served::measure(scenario, &mut figures).await?;
