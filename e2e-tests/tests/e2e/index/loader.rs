@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use e2e_tests::{Layer, scenario};
 use test_kit::{DEADLINE, Progress, wait_for};
 
