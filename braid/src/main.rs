@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use braid::commands::{
-    audit, catalog, close, completions, erasures, health, imports, init, lost, produce, query, rejected, send, status,
-    streams, up, version, watch,
+    audit, catalog, close, completions, erasures, health, imports, index, init, lost, produce, query, rejected, send,
+    status, streams, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -48,6 +48,7 @@ enum Command {
     Rejected(rejected::Args),
     Audit(audit::Args),
     Imports(imports::Args),
+    Index(index::Args),
     Erasures(erasures::Args),
     Completions(completions::Args),
 }
@@ -98,6 +99,7 @@ async fn run() -> ExitCode {
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,
         Command::Audit(args) => audit::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
+        Command::Index(args) => index::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

@@ -9,7 +9,7 @@
 //! 5. `answer` reads both views, decides whether the answer is complete, and merges.
 //! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
 //! 7. `stream_read` reads what streams have written, and what they write from now on; `table_read` reads the rows of tables;
-//!    `report_read` reads what reports have written.
+//!    `report_read` reads what reports have written, and `search_read` searches indexes.
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `gap_text` is what may be missing in one, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
@@ -34,6 +34,7 @@ mod report_read;
 mod requests;
 mod router;
 mod routes;
+mod search_read;
 mod server;
 mod snapshot;
 mod speed_view;

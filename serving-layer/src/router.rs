@@ -15,7 +15,7 @@ use tracing::error;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::routes::metrics::{definitions, series, total};
-use crate::routes::{health, openapi, reconciliations, reports, status, streams, tables, versions};
+use crate::routes::{health, openapi, reconciliations, reports, search, status, streams, tables, versions};
 
 /// All paths. `openapi.json` describes the same ones; a test compares them.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/streams/{stream}", get(streams::read::read)),
         ("/v1/tables", get(tables::list::all)),
         ("/v1/tables/{table}/{key}", get(tables::row::row)),
+        ("/v1/search/{index}", get(search::search)),
         ("/v1/reports", get(reports::list::all)),
         ("/v1/reports/{report}", get(reports::row::row)),
         ("/v1/reconciliations", get(reconciliations::newest)),

@@ -38,7 +38,7 @@ pub mod stream;
 pub mod stream_check;
 pub mod stream_standing;
 pub mod stream_topics;
-mod suggest;
+pub mod suggest;
 pub mod table;
 pub mod time;
 pub mod version;

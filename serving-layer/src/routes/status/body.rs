@@ -7,6 +7,7 @@ use shared_logic::contracts::archive::{ColumnsOnly, LeftIn, Lost, Place};
 use shared_logic::log::PartitionId;
 use shared_logic::rejection::Reason;
 
+use super::indexes::IndexStatus;
 use super::tables::TableStatus;
 use crate::routes::streams::written::StreamStatus;
 
@@ -20,6 +21,8 @@ pub(crate) struct Status {
     pub(super) sources: Vec<SourceStatus>,
     pub(super) streams: Vec<StreamStatus>,
     pub(super) tables: Vec<TableStatus>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) indexes: Vec<IndexStatus>,
     /// The version of each metric's batch view.
     pub(super) views: BTreeMap<String, Option<u64>>,
     /// The first day that each view holds that does not hold every day.
