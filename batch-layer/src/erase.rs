@@ -234,6 +234,7 @@ impl<'a> Eraser<'a> {
         let reconciler = reconciler.among(Arc::clone(&self.versions));
         // Rows that hold what was erased are read by nobody any more, and others wait for this.
         reconciler.materialise(self.source).await?;
+        self.keep_indexes(&reconciler).await;
         let mut counting = counting::versions(&self.versions, self.catalog, &self.source.name);
         let deadline = Instant::now() + self.wait;
         // Each reconcile may leave a slice.
@@ -270,6 +271,18 @@ impl<'a> Eraser<'a> {
         let written = reports::written_anew(&reporter, storage, catalog, source, self.wait).await?;
         report.add_reports(written);
         Ok(())
+    }
+
+    /// Ends the builds of search indexes that may hold what was erased, in every version, and begins others. A failure is logged: nothing is
+    /// searched in such a build any more, and the schedule tries it again.
+    async fn keep_indexes(&self, reconciler: &Reconciler) {
+        for (version, _) in self.versions.living() {
+            let Some(of_version) = reconciler.of_version(version) else { continue };
+            let Some(source) = of_version.whole.sources.get(&self.source.name).cloned() else { continue };
+            for error in Box::pin(of_version.keep_indexes(&source, &CancellationToken::new())).await {
+                warn!(version, error = error_text(&error), "cannot look after a search index");
+            }
+        }
     }
 
     /// Reconciles one version once. A failure of another one than the own is logged, and it is named with those that still count the events.

@@ -6,6 +6,7 @@
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
 //! - [`stream`]: archived records → what streams decide of them: to check what was written, and to try a definition out;
 //! - [`table`](mod@table): archived changes → the rows that they leave (`gathered` → `settled` → `materialise`);
+//! - [`index`](mod@index): rows of tables → builds of search indexes, and whether they are equal (`load` → `check`);
 //! - [`report`]: rows of views and tables → tables that others query, a day at a time;
 //! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`erase`]: takes the events of a person out of archive, views and answers;
@@ -24,6 +25,7 @@ pub mod command;
 pub mod erase;
 pub mod give_up;
 pub mod import;
+pub mod index;
 pub mod init;
 pub mod maintenance;
 mod output;

@@ -28,7 +28,8 @@
 //! - `rollback`: files, cut and definition of an older version, for an operator, and a pause;
 //! - `over`: which logs no process has to ask for any more (R6);
 //! - `streams`: whether the streams over a source are what their definitions decide;
-//! - `tables`: the table that a source is, materialised.
+//! - `tables`: the table that a source is, materialised;
+//! - `indexes`: the search indexes that follow it, built and compared.
 //!
 //! Besides these, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
 //! failed.
@@ -44,6 +45,7 @@ mod erased;
 mod erasures;
 mod error;
 mod identities;
+mod indexes;
 mod over;
 mod plan;
 mod progress;
@@ -87,6 +89,7 @@ use self::shards::Shards;
 use self::slices::Slices;
 
 use crate::archive_rows::witnesses::Records;
+use crate::index::Loads;
 use crate::progress::Progress;
 
 pub use self::asked::{Request, RetiredDays};
@@ -121,6 +124,10 @@ pub struct Reconciler {
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
     pub(crate) checkpoint_every: u64,
+    /// The search server that holds the indexes.
+    search: settings::Search,
+    /// How far other processes have loaded builds of indexes.
+    loads: Loads,
     /// How far it has come.
     progress: Progress,
     /// The setting `store.log_retention`.
@@ -143,6 +150,8 @@ impl Reconciler {
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
+            search: settings.search.clone(),
+            loads: Loads::default(),
             progress: Progress::new("looking for what is new"),
             log_retention: settings.store.log_retention.get(),
         }
@@ -194,7 +203,7 @@ impl Reconciler {
 
     /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
     /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. Streams are checked with the
-    /// source that they read, and tables are materialised behind that. From `stop` on it no longer waits for the archive, and takes the
+    /// source that they read, tables are materialised behind that, and then search indexes are looked after. From `stop` on it no longer waits for the archive, and takes the
     /// slices that are archived.
     pub async fn reconcile_once(&self, stop: &CancellationToken) -> Reconciled {
         let Reconciled { mut reports, mut tables, mut failed } = Reconciled::default();
@@ -230,6 +239,7 @@ impl Reconciler {
                 Ok(materialised) => tables.extend(materialised),
                 Err(error) => failed.push(error),
             }
+            failed.extend(Box::pin(self.keep_indexes(source, stop)).await);
         }
         let turn = Turn::new(&self.settings, stop);
         for (prepared, rebuilds) in &mut others {

@@ -6,6 +6,7 @@
 //! if another run commits first, it is planned anew. So a run that is killed leaves files that no version names, and one that is
 //! repeated changes nothing. What a table was at other offsets, or at some time, is made from the archive again.
 //!
+//! - `subject`: what is materialised: a table, or what a search index follows of a stream;
 //! - `held`: the archive of a table, and which offsets it has at some time;
 //! - `shape`: archived records and rows of the table → changes, all as frames of the same columns;
 //! - `gathered`: the archive's files → the changes of some shares, as many as fit into memory;
@@ -13,6 +14,7 @@
 //! - `state`: what a table holds, and whether it can be gone on from;
 //! - `materialise`: changes → the next version of the table (B2);
 //! - `as_of`: the rows at some offsets, or at some time;
+//! - `shared_rows`: the rows of a table share by share, and the keys of changes, for search indexes;
 //! - `wanted`: whether it is to be materialised at once (B3);
 //! - `history`: changes in memory, to find again what was looked up (B4);
 //! - `command`: the command line.
@@ -25,7 +27,9 @@ mod history;
 mod materialise;
 mod settled;
 mod shape;
+mod shared_rows;
 mod state;
+mod subject;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -42,7 +46,9 @@ pub use self::as_of::as_of;
 pub use self::history::NotFoundAgain;
 pub(crate) use self::history::{Cursors, History};
 pub use self::materialise::materialise;
-pub(crate) use self::materialise::tidy_up;
+pub(crate) use self::materialise::{materialise_subject, tidy_up};
+pub(crate) use self::shared_rows::{SharedRow, SharedRows, changed_keys};
+pub(crate) use self::subject::Subject;
 pub(crate) use self::wanted::Wanted;
 
 /// How many bytes of changes are gathered at a time, about; as much again is in memory while they are settled.

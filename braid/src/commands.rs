@@ -10,6 +10,7 @@
 //! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
 //!   hold;
 //! - [`version`] creates, verifies, promotes and retires versions of the deployment;
+//! - [`index`](mod@index) lists search indexes, has them built anew, and settles what their server holds;
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`version`] creates, replays, compares and replaces versions of the deployment;
@@ -26,6 +27,7 @@ pub mod completions;
 pub mod erasures;
 pub mod health;
 pub mod imports;
+pub mod index;
 pub mod init;
 pub mod key;
 pub mod lost;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use braid::commands::{
-    alerts, audit, catalog, close, completions, erasures, health, imports, init, key, lost, produce, query, rejected,
+    alerts, audit, catalog, close, completions, erasures, health, imports, index, init, key, lost, produce, query, rejected,
     send, status, streams, top, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
@@ -50,6 +50,7 @@ enum Command {
     Rejected(rejected::Args),
     Audit(audit::Args),
     Imports(imports::Args),
+    Index(index::Args),
     Erasures(erasures::Args),
     #[command(subcommand)]
     Key(key::Args),
@@ -104,6 +105,7 @@ async fn run() -> ExitCode {
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,
         Command::Audit(args) => audit::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
+        Command::Index(args) => index::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
         Command::Key(args) => key::run(args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -34,6 +34,7 @@ pub use producer::{Producer, Record};
 use in_process::InProcess;
 
 use crate::fetched::{notice, refuse_in_ci};
+use crate::shared_folder::shared_folder;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -47,34 +48,12 @@ enum Node {
     InProcess(InProcess),
 }
 
-/// The shared broker's folder is this and the test process's id: two test processes at once have a broker each.
-const SHARED_PREFIX: &str = "shared-kafka-";
-
-/// Removes the folders of test processes that have ended.
-fn remove_abandoned(all: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(all).into_iter().flatten() {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(id) = name.strip_prefix(SHARED_PREFIX) else { continue };
-        if !Path::new("/proc").join(id).exists() {
-            std::fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 impl Kafka {
     /// The cluster that all scenarios of a test binary share, started by the first that asks. Its users name their topics
     /// uniquely and do it no harm.
     pub async fn shared() -> Result<&'static Kafka> {
         static SHARED: OnceCell<Kafka> = OnceCell::const_new();
-        SHARED
-            .get_or_try_init(async || {
-                let all = crate::binaries::target_dir()?.join("e2e");
-                remove_abandoned(&all)?;
-                Kafka::start(&all.join(format!("{SHARED_PREFIX}{}", std::process::id()))).await
-            })
-            .await
+        SHARED.get_or_try_init(async || Kafka::start(&shared_folder("shared-kafka-")?).await).await
     }
 
     /// A cluster of the scenario's own, for scenarios that harm it.

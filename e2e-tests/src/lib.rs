@@ -3,7 +3,8 @@
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
 //! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`] or with their tables on [`S3`]. It sends [`views`],
 //! as [`Traffic`] batch by batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills
-//! processes, and compares the answers with an [`Oracle`] that counts row by row, and what [`streams`] write with another one.
+//! processes, and compares the answers with an [`Oracle`] that counts row by row, what [`streams`] write with another one, and what a
+//! [`search`] server holds with an [`IndexOracle`].
 //! [`Archive`] reads the archive's files as any Delta reader would, and a second [`Observer`] reads tables with other engines. By
 //! `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]). A real [`Prometheus`](prometheus::Prometheus) asks what alert rules and
 //! dashboard ask. A [`Stranger`](stranger::Stranger) has a file and
@@ -20,6 +21,7 @@ pub mod deployment;
 pub mod drift;
 pub mod exactness;
 mod fetched;
+pub mod index_oracle;
 pub mod kafka;
 pub mod live;
 pub mod load;
@@ -35,6 +37,8 @@ pub mod reach;
 pub mod registry;
 pub mod s3;
 pub mod scenario;
+pub mod search;
+mod shared_folder;
 pub mod stage;
 pub mod stranger;
 pub mod streams;
@@ -48,6 +52,7 @@ pub mod watch;
 pub use answer::{Answer, Client};
 pub use archive::Archive;
 pub use deployment::{Deployment, Layer};
+pub use index_oracle::IndexOracle;
 pub use kafka::{Kafka, Producer};
 pub use load::Load;
 pub use observer::Observer;

@@ -23,6 +23,7 @@ mod properties;
 mod reconcile;
 mod redis;
 mod registry;
+mod search;
 mod secret;
 mod serving;
 mod size;
@@ -54,6 +55,7 @@ pub use self::properties::Properties;
 pub use self::reconcile::Reconcile;
 pub use self::redis::Redis;
 pub use self::registry::Registry;
+pub use self::search::Search;
 pub use self::secret::Secret;
 pub use self::serving::Serving;
 pub use self::size::Size;
@@ -76,6 +78,8 @@ pub struct Settings {
     pub redis: Redis,
     /// The schemas of records that name the schema that they were written with.
     pub registry: Registry,
+    /// The server that holds the search indexes.
+    pub search: Search,
     /// The archive and the batch views.
     pub store: Store,
     /// The public HTTP interface of the serving layer.
@@ -139,6 +143,7 @@ impl Settings {
         self.kafka.check()?;
         self.redis.check()?;
         self.registry.check()?;
+        self.search.check()?;
         self.store.check()?;
         self.http.check()?;
         self.access.check()?;

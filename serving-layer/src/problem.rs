@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use platform::telemetry::error_text;
 use serde::Serialize;
 use serde_json::Value;
+use shared_logic::suggest;
 use utoipa::ToSchema;
 
 use crate::batch_view::SegmentError;
@@ -90,6 +91,23 @@ impl Problem {
         let declared = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         let detail = format!("there is no table {name:?}; the catalog declares {declared}");
         Problem::new(StatusCode::NOT_FOUND, "unknown-table", "No such table", detail)
+    }
+
+    /// There is no such search index.
+    pub(crate) fn no_index(name: &str, known: &[&str]) -> Problem {
+        let detail = format!("there is no index {name:?}: {}", suggest::fix(name, "indexes", known.iter().copied()));
+        Problem::new(StatusCode::NOT_FOUND, "unknown-index", "No such index", detail)
+    }
+
+    /// Nothing can be searched now.
+    pub(crate) fn not_searchable(index: &str, why: &str) -> Problem {
+        let detail = format!("{index} cannot be searched now: {why}");
+        Problem::unavailable("index-unavailable", "The index cannot be searched", detail)
+    }
+
+    /// The parameters are no search.
+    pub(crate) fn not_a_search(detail: String) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", "A parameter cannot be used", detail)
     }
 
     /// There is no such version of the deployment.

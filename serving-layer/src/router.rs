@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::problem::{Problem, SEVERAL};
 use crate::request_id::{RequestId, followed};
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
-use crate::routes::{alerts, docs, health, live, openapi, reconciliations, reports, status, streams, tables, versions};
+use crate::routes::{alerts, docs, health, live, openapi, reconciliations, reports, search, status, streams, tables, versions};
 
 /// Answers of so many bytes are sent as they are: they go in one packet.
 const COMPRESSED_ABOVE: u16 = 1_024;
@@ -40,6 +40,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/streams/{stream}", get(streams::read::read)),
         ("/v1/tables", get(tables::list::all)),
         ("/v1/tables/{table}/{key}", get(tables::row::row)),
+        ("/v1/search/{index}", get(search::search)),
         ("/v1/reports", get(reports::list::all)),
         ("/v1/reports/{report}", get(reports::row::row)),
         ("/v1/reconciliations", get(reconciliations::newest)),

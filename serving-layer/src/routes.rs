@@ -4,6 +4,7 @@
 //! - `streams`: what streams have written, what they write from now on, and how far they have come;
 //! - `tables`: tables, and the rows of their keys;
 //! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
+//! - `search`: searches of indexes;
 //! - `reports`: what reports have written, and the rows of a day that still runs;
 //! - `status`: how far every layer has come;
 //! - `alerts`: the alerts, and what is known of each;
@@ -26,6 +27,7 @@ pub(crate) mod openapi;
 mod parameters;
 pub(crate) mod reconciliations;
 pub(crate) mod reports;
+pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod streams;
 pub(crate) mod tables;

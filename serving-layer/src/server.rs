@@ -20,7 +20,7 @@ use platform::shutdown::Shutdown;
 use platform::store::StoreError;
 use platform::telemetry;
 use shared_logic::catalog::Deployment;
-use storage::{FollowedVersions, Storage};
+use storage::{FollowedVersions, SearchClient, SearchError, Storage};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -86,6 +86,9 @@ pub enum ServeError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// The settings of the search server are not usable.
+    #[error("cannot use the search server")]
+    Search(#[from] SearchError),
     /// A property of the Kafka client is wrong.
     #[error("cannot ask kafka about topics")]
     Kafka(#[from] KafkaError),
@@ -142,6 +145,7 @@ impl Server {
             redis: Arc::new(RedisLink::new(settings.redis.clone())),
             access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get(), watchers)),
             topics,
+            search: SearchClient::new(&settings.search, &deployed.active().deployment)?,
         };
         let (followed, versions) = (versions, host.versions(deployed)?);
         let (http, requests) = (settings.http.clone(), Requests::default());

@@ -13,7 +13,8 @@
 //! - `stream`: `[streams.…]`, a topic that Braid writes itself, from another one;
 //! - `metric`: `[metrics.…]`, what is counted of a source;
 //! - `report`: `[reports.…]`, what is written of a metric for others to query, once a day;
-//! - `alert`: `[alerts.…]`, which conditions on a metric are watched.
+//! - `alert`: `[alerts.…]`, which conditions on a metric are watched;
+//! - `index`: `[indexes.…]`, what a search server is to hold of a table or a stream.
 //!
 //! Beside them, `mistake` is what a refused file is reported with, `rules` computes the hash that names how a source decodes
 //! records, `definition` those that name what a metric counts and what a stream writes (`definition_hash`), `stream_source` makes a
@@ -23,6 +24,7 @@ mod alert;
 mod definition;
 mod definition_hash;
 mod deployment;
+mod index;
 mod metric;
 mod mistake;
 mod parse;
@@ -40,9 +42,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use alert::{Alert, BEFORE};
-pub use definition::{PLAN_VERSION, REPORT_VERSION, STREAM_VERSION, TABLE_VERSION};
+pub use definition::{INDEX_VERSION, PLAN_VERSION, REPORT_VERSION, STREAM_VERSION, TABLE_VERSION};
 pub use definition_hash::{DefinitionHash, NotADefinitionHash};
 pub use deployment::Deployment;
+pub use index::{Index, IndexField, IndexFrom, IndexKind, SEARCH_WORDS, SLICE, WRITTEN_AT};
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
 pub use report::{Join, Report};
@@ -76,6 +79,8 @@ pub struct Catalog {
     pub reports: BTreeMap<String, Report>,
     /// Alerts by name.
     pub alerts: BTreeMap<String, Alert>,
+    /// Search indexes by name.
+    pub indexes: BTreeMap<String, Index>,
 }
 
 impl Catalog {
@@ -191,6 +196,23 @@ impl Catalog {
     /// If `alert` is of another catalog, so that this one has no such metric.
     pub fn alert_definition(&self, alert: &Alert) -> DefinitionHash {
         definition::of_alert(self, alert)
+    }
+
+    /// The hash that names what the documents of an index of this catalog are, and whose rows they follow: of versions with the same hash,
+    /// the index is the same.
+    ///
+    /// # Panics
+    /// If `index` is of another catalog, so that this one has no such source.
+    pub fn index_definition(&self, index: &Index) -> DefinitionHash {
+        definition::of_index(self, index)
+    }
+
+    /// The hash of the rows that an index of this catalog follows, which is that of its materialised table.
+    ///
+    /// # Panics
+    /// If `index` is of another catalog, so that this one has no such source.
+    pub fn indexed_rows_definition(&self, index: &Index) -> DefinitionHash {
+        definition::of_indexed_rows(self, index)
     }
 
     /// The hash that names what a metric of this catalog counts.

@@ -4,6 +4,7 @@
 //! - `archive`: the Delta archive's columns, and the facts that each of its commits carries (R6);
 //! - `backtest`: the Delta table of what a stream would have written;
 //! - `batch_view`: the Delta batch view's columns, and the note with the cut that each of its commits carries (R1);
+//! - `index`: what stands in a search server: builds of indexes, the progress of their lanes, and documents that it refused (I1 to I4);
 //! - `reconciliation`: what is kept of each reconcile, the drift between the layers with it, and of each check of a stream;
 //! - `report`: the Delta table of a report, and the note that each of its commits carries (P1);
 //! - `stream`: what lanes write to Kafka and keep beside the archive (T2, T3);
@@ -18,6 +19,7 @@ pub mod archive;
 mod arguments;
 pub mod backtest;
 pub mod batch_view;
+pub mod index;
 pub mod reconciliation;
 pub mod report;
 pub mod speed_view;

@@ -12,7 +12,8 @@
 //! compares what was written with what is decided again. [`stream_topics`] says to which topics, and [`stream_standing`] what stops that.
 //! [`report`](mod@report) says which days a report writes, and of what its rows consist. [`alert`] says what is known of
 //! a condition on a metric, and what changes. [`version`] says which versions of all that
-//! there are, and which of them answers. [`contracts`] says how all of it is written down.
+//! there are, and which of them answers. [`index`](mod@index) says what the documents of a search index are, and what can be asked of it.
+//! [`contracts`] says how all of it is written down.
 
 pub mod alert;
 pub mod catalog;
@@ -27,6 +28,7 @@ pub mod format;
 pub mod group_key;
 mod hash_index;
 pub mod identity;
+pub mod index;
 pub mod log;
 pub mod measure;
 pub mod merge;
@@ -39,7 +41,7 @@ pub mod stream;
 pub mod stream_check;
 pub mod stream_standing;
 pub mod stream_topics;
-mod suggest;
+pub mod suggest;
 pub mod table;
 pub mod time;
 pub mod version;

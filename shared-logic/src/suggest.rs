@@ -11,8 +11,8 @@ pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// "did you mean `x`?" where a candidate is close, else "`noun` a, b, c exist".
-pub(crate) fn fix<'a>(word: &str, noun: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+/// "did you mean `x`?" where a candidate is close, else "`noun` are a, b, c".
+pub fn fix<'a>(word: &str, noun: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(meant) = closest(word, candidates.clone()) {
         return format!("did you mean `{meant}`?");
     }

@@ -16,7 +16,7 @@ mod promotion;
 mod sharing;
 mod step;
 
-pub use deployed::{ArchiveUnit, CountUnit, DeployedVersions, LaneUnit, RowsUnit, Unresolved};
+pub use deployed::{ArchiveUnit, CountUnit, DeployedVersions, IndexUnit, LaneUnit, RowsUnit, Unresolved};
 pub use pointer::{
     CATALOGS, Change, FOLDER, FORMAT, Pointer, PointerError, Promotion, Recorded, ReplayFrom, ReplayRecord, Stage,
     Verified, catalog_file, catalog_path, file_name, number_of, report_path,

@@ -5,6 +5,7 @@ use platform::redis::RedisError;
 use platform::shutdown::DeadlineExceeded;
 use platform::store::StoreError;
 use shared_logic::log::PartitionId;
+use storage::SearchError;
 
 /// Why the speed layer ended before a stop was requested, or not in time after one.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum SourceError {
     /// The store's settings cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The search server's settings cannot be used.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The catalog is outdated.
     #[error(transparent)]
     Superseded(#[from] Superseded),

@@ -17,7 +17,7 @@
 //! When something is not as expected, the loop starts again at step 1, from what the shard says.
 //!
 //! [`stream`] holds the lanes, which read the same way and write streams to Kafka instead. [`table`] keeps the rows of tables in Redis,
-//! and finds those that lanes look up.
+//! and finds those that lanes look up. [`index`] keeps the documents of search indexes.
 //!
 //! Beside the flow: [`assigned`] keeps a task for each partition that the process is assigned.
 //! [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log reaches, so that
@@ -29,6 +29,7 @@ pub mod batch_side;
 pub mod command;
 pub mod count;
 pub mod error;
+pub mod index;
 pub mod log;
 pub mod read;
 pub mod stream;

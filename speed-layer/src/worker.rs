@@ -1,7 +1,7 @@
 //! A worker: one process's share of what the versions of a deployment need of the speed layer.
 //!
 //! Which versions there are may change while it runs. So it holds *units* ([`units`]), and begins and ends them as the pointer says: the
-//! counting of one source for one version, the lanes over one source of one generation, and the rows of one table.
+//! counting of one source for one version, the lanes over one source of one generation, the rows of one table, and one search index.
 //!
 //! Per source, a unit joins a consumer group, which only tells it the partitions that it is assigned; offsets come from the
 //! shards. Reading threads read the source, and one counting loop per assigned partition counts what they read.
@@ -38,7 +38,7 @@ use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
 use crate::read::threads::ReadingThreads;
 use crate::stream::memory::Memory;
-use crate::{stream, table};
+use crate::{index, stream, table};
 
 /// What alerts look at, which may never have happened.
 const TROUBLES: [&str; 3] =
@@ -75,7 +75,9 @@ async fn keep_units(
     let mut outcome = Ok(());
     while !stop.is_cancelled() && outcome.is_ok() {
         let now = versions.now();
-        for (unit, stop) in units.towards(wanted(&now), now.active_name(), Instant::now(), &stop) {
+        for (unit, stop) in
+            units.towards(wanted(&now, worker.settings.search.is_named()), now.active_name(), Instant::now(), &stop)
+        {
             info!(unit = unit.name(), "begins");
             let worker = Arc::clone(&worker);
             // Each unit has its own connections: a long script of one does not hold up the others.
@@ -134,6 +136,7 @@ impl Worker {
             Unit::Rows(unit) => {
                 table::run(&self.settings, &unit.catalog, &unit.catalog.tables[&unit.table], stop).await
             }
+            Unit::Index(unit) => index::run(&self.settings, unit, stop).await,
         }
     }
 

@@ -15,12 +15,14 @@
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
 //! - [`VersionStore`]: which versions there are, and which is the active one; [`FollowedVersions`] keeps up with that;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis;
-//! - [`TableRowsClient`]: the same for the rows of tables.
+//! - [`TableRowsClient`]: the same for the rows of tables;
+//! - [`SearchClient`]: every request to the search server that holds the indexes.
 
 mod archive;
 mod backtest;
 mod batch_view;
 mod identities;
+mod index;
 mod noted_table;
 mod reconciliations;
 mod report;
@@ -40,6 +42,10 @@ pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged, SUPERSEDED_AGE
 pub use backtest::{Backtest, BacktestNotKept, BacktestOutput};
 pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, RunBytes, to_merge};
+pub use index::{
+    BulkItem, BulkOutcome, Hits, IndexInfo, NotWritten, Pace, Put as StatePut, Scroll, SearchClient, SearchError,
+    SeqNo, ServerInfo, Stored, Written,
+};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
 pub use report::{ErasedDays, ReportTable};

@@ -1,4 +1,5 @@
-//! The table of reconciles: what each of them moved, and the drift between the layers that it measured; and the checks of streams.
+//! The table of reconciles: what each of them moved, and the drift between the layers that it measured; and the checks of streams and
+//! search indexes.
 //!
 //! Each reconcile of a source appends a small file. From time to time the files of the source become one again, with the newest rows
 //! of each metric and stream, so neither rows nor files become many.
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use platform::store::{Commit, Committed, DataFile, StoreError, Table};
 use polars::prelude::{Column, DataFrame, DataType, Field, PolarsError, PolarsResult, Schema};
-use shared_logic::contracts::reconciliation::{self as written, Reconciliation};
+use shared_logic::contracts::reconciliation::{self as written, Reconciliation, RowKind};
 use shared_logic::schema::INSTANT;
 use tokio::task::JoinError;
 
@@ -35,15 +36,19 @@ pub enum RowsOf<'a> {
     Metric(&'a str),
     /// The checks of a stream.
     Stream(&'a str),
+    /// The checks of a search index.
+    Index(&'a str),
 }
 
 impl RowsOf<'_> {
     fn is_of(self, row: &Reconciliation) -> bool {
-        match self {
-            RowsOf::All => true,
-            RowsOf::Metric(name) => !row.is_check() && row.metric == name,
-            RowsOf::Stream(name) => row.is_check() && row.metric == name,
-        }
+        let (kind, name) = match self {
+            RowsOf::All => return true,
+            RowsOf::Metric(name) => (RowKind::Metric, name),
+            RowsOf::Stream(name) => (RowKind::Stream, name),
+            RowsOf::Index(name) => (RowKind::Index, name),
+        };
+        row.kind() == kind && row.metric == name
     }
 }
 
@@ -176,9 +181,9 @@ impl Reconciliations {
         let mut rows = self.read(files).await?;
         rows.extend(new);
         rows.sort_by(|a, b| newest_first(a).cmp(&newest_first(b)));
-        let mut of_each: BTreeMap<(bool, String), usize> = BTreeMap::new();
+        let mut of_each: BTreeMap<(RowKind, String), usize> = BTreeMap::new();
         rows.retain(|row| {
-            let count = of_each.entry((row.is_check(), row.metric.clone())).or_default();
+            let count = of_each.entry((row.kind(), row.metric.clone())).or_default();
             *count += 1;
             *count <= ROWS_KEPT
         });
@@ -301,6 +306,7 @@ mod tests {
             detail: Some("there was none".to_owned()),
             drift: None,
             stream_check: None,
+            index_check: None,
         }
     }
 

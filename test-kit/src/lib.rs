@@ -4,6 +4,8 @@
 //! - [`Dice`]: randomness that a seed repeats;
 //! - [`repetitions()`]: how often a test repeats what it does, in `make test` and in `make test-long`;
 //! - [`Redis`]: a `redis-server` of the test's own;
+//! - [`Search`]: an OpenSearch of the test's own;
+//! - [`fetched`]: where what Cargo does not build lies;
 //! - [`S3Server`]: an S3 server of the test's own, whose requests may meet with a [`Fault`];
 //! - [`Receiver`]: a receiver of webhooks, which may refuse what is posted;
 //! - [`Process`], [`wait_for`] and [`free_port`]: how it is started and waited for, and all that `e2e-tests` starts.
@@ -16,12 +18,14 @@
 
 pub mod catalogs;
 pub mod dice;
+pub mod fetched;
 pub mod ports;
 pub mod process;
 pub mod receiver;
 pub mod redis;
 pub mod repetitions;
 pub mod s3;
+pub mod search;
 pub mod wait;
 
 pub use self::redis::{Durability, Redis};
@@ -31,4 +35,5 @@ pub use process::Process;
 pub use receiver::{Post, Receiver};
 pub use repetitions::repetitions;
 pub use s3::{Fault, S3Server};
+pub use search::Search;
 pub use wait::{DEADLINE, Progress, wait_for};

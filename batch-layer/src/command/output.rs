@@ -149,6 +149,7 @@ fn failed_as_json(failure: &ReconcileError) -> Value {
     let (key, name) = match failure {
         ReconcileError::Source { name, .. } => ("source", name),
         ReconcileError::Table { name, .. } => ("table", name),
+        ReconcileError::Index { name, .. } => ("index", name),
         ReconcileError::Metric { name, .. } => ("metric", name),
     };
     json!({ key: name, "outcome": "failed", "error": error_text(failure) })

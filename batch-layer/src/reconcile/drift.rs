@@ -157,6 +157,7 @@ impl Measured {
             detail: why.as_ref().map(ToString::to_string),
             drift,
             stream_check: None,
+            index_check: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use shared_logic::contracts::batch_view::Pause;
 use shared_logic::cut::Behind;
 use storage::{BacktestNotKept, FactsNotChanged, ShardError};
 
+use crate::index::IndexError;
 use crate::rows::RowsError;
 use crate::table::TableError;
 
@@ -29,6 +30,14 @@ pub enum ReconcileError {
         /// Why.
         source: Box<TableError>,
     },
+    /// One search index could not be built, or compared with its table.
+    #[error("cannot keep index {name}")]
+    Index {
+        /// The index's name.
+        name: String,
+        /// Why.
+        source: Box<IndexError>,
+    },
     /// One metric could not be reconciled.
     #[error("cannot reconcile metric {name}")]
     Metric {
@@ -46,6 +55,10 @@ impl ReconcileError {
 
     pub(crate) fn of_table(name: &str, error: TableError) -> ReconcileError {
         ReconcileError::Table { name: name.to_owned(), source: Box::new(error) }
+    }
+
+    pub(crate) fn of_index(name: &str, error: IndexError) -> ReconcileError {
+        ReconcileError::Index { name: name.to_owned(), source: Box::new(error) }
     }
 
     pub(crate) fn of_metric(name: &str, error: MetricError) -> ReconcileError {

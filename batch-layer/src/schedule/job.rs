@@ -237,6 +237,7 @@ fn is_reconciled(versions: &DeployedVersions, version: &str, catalog: &Catalog, 
         || catalog.metrics_of(source).next().is_some()
         || versions.materialises(version, source)
         || !versions.checks_lanes(version, source).is_empty()
+        || !versions.checks_indexes(version, source).is_empty()
 }
 
 /// Maintains the tables of one source.

@@ -1,4 +1,5 @@
-//! Tables that do not wait for their tick: rows in Redis, and lanes that look them up, wait for what a run would bring (B3).
+//! Tables that do not wait for their tick: rows in Redis, and lanes that look them up, wait for what a run would bring (B3). Search indexes
+//! are looked after with the source that they follow (I4).
 
 use std::time::Duration;
 
@@ -6,25 +7,26 @@ use platform::telemetry::error_text;
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
+use crate::index::WantedIndex;
 use crate::reconcile::Reconciler;
 use crate::table::Wanted;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// A table that should be materialised now.
+/// A table that should be materialised now, or a source whose indexes should be looked after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WantedTable {
     /// The version that does so.
     pub(super) version: String,
-    /// The table's name.
+    /// The name of the table, or of the source.
     pub(super) table: String,
 }
 
 /// Names each table that should be materialised now, once for each reason. It ends when nobody listens any more.
 pub(super) async fn watch(reconciler: Reconciler, names: mpsc::Sender<WantedTable>) {
-    let mut tables = tables(&reconciler);
-    if tables.is_empty() {
+    let (mut tables, mut indexes) = (tables(&reconciler), indexes(&reconciler));
+    if tables.is_empty() && indexes.is_empty() {
         return;
     }
     loop {
@@ -45,8 +47,40 @@ pub(super) async fn watch(reconciler: Reconciler, names: mpsc::Sender<WantedTabl
                 Err(error) => debug!(table, error = error_text(&error), "cannot tell whether the table is waited for"),
             }
         }
+        for wanted in &mut indexes {
+            let (version, source) = (wanted.unit.host.clone(), wanted.unit.source.clone());
+            match wanted.is_now().await {
+                Ok(false) => {}
+                Ok(true) => {
+                    let index = &wanted.unit.index;
+                    info!(
+                        version,
+                        source, index, "the search index waits for the source; not waiting for its schedule"
+                    );
+                    if names.send(WantedTable { version, table: source }).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let index = &wanted.unit.index;
+                    debug!(index, error = error_text(&error), "cannot tell whether the index is to be looked after");
+                }
+            }
+        }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// The indexes of all versions that the reconciler knows; none if no search server is named.
+fn indexes(reconciler: &Reconciler) -> Vec<WantedIndex> {
+    // A setting that is wrong is told by every reconcile.
+    let Ok(Some(client)) = reconciler.search() else { return Vec::new() };
+    let units = reconciler.versions.indexes().into_iter();
+    let wanted = units.filter_map(|unit| {
+        let storage = reconciler.of_version(&unit.host)?.storage;
+        Some(WantedIndex::new(&storage, &client, unit))
+    });
+    wanted.collect()
 }
 
 /// The tables of all versions that the reconciler knows, each with the version that materialises it.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use platform::store::{Committed, DataFile};
 use platform::task::Backoff;
 use polars::prelude::*;
-use shared_logic::catalog::{Catalog, DefinitionHash, Table};
+use shared_logic::catalog::{Catalog, Table};
 use shared_logic::contracts::table::{KEY, Note, Others, SHARES_MAX, share_of};
 use shared_logic::log::{OffsetRange, Offsets};
 use storage::{MaterialisedTable, ORPHAN_AGE, Storage};
@@ -17,6 +17,7 @@ use super::held::Held;
 use super::settled::{Left, settled};
 use super::shape::{Shape, Shares};
 use super::state::{State, basis};
+use super::subject::Subject;
 use super::{GATHERED_BYTES, Materialised, TableError};
 use crate::rows::{self, RowsError};
 
@@ -48,34 +49,40 @@ impl Default for Bounds {
 /// # Errors
 /// [`TableError`]. Then the commit may have been made all the same; the next run goes on from the newest version.
 pub async fn materialise(storage: &Storage, catalog: &Catalog, table: &Table) -> Result<Materialised, TableError> {
-    materialise_within(storage, catalog, table, Bounds::default()).await
+    materialise_subject(storage, &Subject::of_table(catalog, table)).await
+}
+
+/// The same of whatever is materialised.
+///
+/// # Errors
+/// [`TableError`].
+pub(crate) async fn materialise_subject(storage: &Storage, subject: &Subject) -> Result<Materialised, TableError> {
+    materialise_within(storage, subject, Bounds::default()).await
 }
 
 /// The same, within these bounds.
 pub(super) async fn materialise_within(
     storage: &Storage,
-    catalog: &Catalog,
-    table: &Table,
+    subject: &Subject,
     bounds: Bounds,
 ) -> Result<Materialised, TableError> {
-    let source = &catalog.sources[&table.name];
-    let (shape, definition) = (Shape::of(source), catalog.table_definition(table));
-    let mut materialised = storage.create_table(&table.name, &shape.columns()).await?;
+    let shape = Shape::of(&subject.rows);
+    let mut materialised = storage.create_table(&subject.name, &shape.columns()).await?;
     let mut backoff = Backoff::new(BACKOFF);
     for _ in 0..ATTEMPTS {
         materialised.refresh().await?;
         // After the table, so that it is never older than the archive from which the table was made.
-        let Some(held) = Held::open(storage, source).await? else {
-            return Ok(Materialised { table: table.name.clone(), ..Materialised::nothing() });
+        let Some(held) = Held::open(storage, &subject.archived).await? else {
+            return Ok(Materialised { table: subject.name.clone(), ..Materialised::nothing() });
         };
-        let run = Run { table, shape: &shape, definition: &definition, held: &held, bounds };
+        let run = Run { subject, shape: &shape, held: &held, bounds };
         if let Some(done) = run.attempt(&mut materialised).await? {
             return Ok(done);
         }
-        warn!(table = table.name, "another run committed first; planning anew");
+        warn!(table = subject.name, "another run committed first; planning anew");
         tokio::time::sleep(backoff.wait()).await;
     }
-    Err(TableError::Overtaken { table: table.name.clone(), attempts: ATTEMPTS })
+    Err(TableError::Overtaken { table: subject.name.clone(), attempts: ATTEMPTS })
 }
 
 /// From time to time, writes a checkpoint of a table's log and removes files that no version needs.
@@ -93,9 +100,8 @@ pub(crate) async fn tidy_up(storage: &Storage, table: &str, every: u64) -> Resul
 
 /// One plan, on one version of the table and one of the archive.
 struct Run<'a> {
-    table: &'a Table,
+    subject: &'a Subject,
     shape: &'a Shape,
-    definition: &'a DefinitionHash,
     held: &'a Held,
     bounds: Bounds,
 }
@@ -114,7 +120,7 @@ impl Run<'_> {
     /// Writes the next version. Returns `None`, and changes nothing, if another run committed first.
     async fn attempt(&self, table: &mut MaterialisedTable) -> Result<Option<Materialised>, TableError> {
         let (began, held) = (Instant::now(), self.held);
-        let basis = basis(table.note().map(AsRef::as_ref), held, self.definition).cloned();
+        let basis = basis(table.note().map(AsRef::as_ref), held, &self.subject.definition).cloned();
         let before = match &basis {
             Some(note) => Some(State::of(table, note).await?),
             None => None,
@@ -130,7 +136,7 @@ impl Run<'_> {
         let (rows, of_added) = (rows_of(&kept) + rows_of(&added), rows_of(&added));
         let now_us = platform::clock::now_us();
         let note = Note {
-            definition: self.definition.clone(),
+            definition: self.subject.definition.clone(),
             rules: held.source.rules(),
             next: next.clone(),
             archive_version: held.archive.version(),
@@ -141,7 +147,7 @@ impl Run<'_> {
             committed_at_us: now_us,
         };
         if began.elapsed() > ORPHAN_AGE / 2 {
-            return Err(TableError::TooSlow { table: self.table.name.clone() });
+            return Err(TableError::TooSlow { table: self.subject.name.clone() });
         }
         let mut commit = table.begin("MATERIALISE").adding(added).removing(removed);
         if basis.is_none() {
@@ -152,8 +158,8 @@ impl Run<'_> {
         platform::failpoints::pass("tables::after_commit");
         let Committed::At(version) = committed else { return Ok(None) };
         let (anew, rows_read) = (basis.is_none(), written.rows_read);
-        info!(table = self.table.name, version, rows, rows_read, written = of_added, anew, "materialised");
-        let table = self.table.name.clone();
+        info!(table = self.subject.name, version, rows, rows_read, written = of_added, anew, "materialised");
+        let table = self.subject.name.clone();
         Ok(Some(Materialised { table, version: Some(version), next, rows, rows_read, written: of_added, anew }))
     }
 

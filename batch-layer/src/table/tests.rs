@@ -3,6 +3,7 @@
 mod bench;
 mod by_hand;
 mod erased;
+mod indexed;
 mod kept;
 mod profiles;
 mod read_back;

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod diff;
+mod indexes;
 mod kafka;
 mod reports;
 mod streams;
@@ -130,6 +131,9 @@ pub fn summary(catalog: &Catalog) -> String {
     if !catalog.alerts.is_empty() {
         counts.push(count(catalog.alerts.len(), "alert"));
     }
+    if !catalog.indexes.is_empty() {
+        counts.push(indexes::count(catalog.indexes.len()));
+    }
     let (name, version) = (&catalog.deployment.name, &catalog.deployment.version);
     let mut text = format!("pipeline {name} {version}: {}\n", counts.join(", "));
     let described = catalog.inputs().map(|source| match catalog.tables.get(&source.name) {
@@ -148,6 +152,9 @@ pub fn summary(catalog: &Catalog) -> String {
     }
     for alert in catalog.alerts.values() {
         push_line(&mut text, &alerts::of_alert(catalog, alert));
+    }
+    for index in catalog.indexes.values() {
+        push_line(&mut text, &indexes::of_index(catalog, index));
     }
     text
 }
@@ -256,7 +263,9 @@ clicks = "count()"
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
         assert!(
-            summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 5 metrics, 2 reports, 2 alerts\n"),
+            summary.starts_with(
+                "pipeline braid v1: 5 sources, 1 table, 3 streams, 5 metrics, 2 reports, 2 alerts, 1 index\n"
+            ),
             "{summary}"
         );
         let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";

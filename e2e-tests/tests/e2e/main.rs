@@ -4,6 +4,7 @@
 //! - `input`: hostile and careless records;
 //! - `catalog`: catalogs that change, and one that shares nothing with the sample;
 //! - `stream`: what Braid writes to Kafka;
+//! - `index`: search indexes, on a real OpenSearch;
 //! - `monitor`: what operators see, and who may see it;
 //! - `version`: other versions beside the active one, replayed, verified, promoted and retired;
 //! - `fault`: what befalls processes, topics, brokers, Redis and clocks.
@@ -14,6 +15,7 @@
 mod catalog;
 mod count;
 mod fault;
+mod index;
 mod input;
 mod monitor;
 mod stream;

@@ -144,6 +144,11 @@ impl Parameters {
         limit.ok_or_else(|| Problem::parameter("limit", format!("limit is {text:?}: write a number from 1 to {most}")))
     }
 
+    /// All parameters but the version.
+    pub(crate) fn of_path(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| *name != VERSION)
+    }
+
     /// Refuses all other parameters but the version.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! `GET /v1/reconciliations`: what the last reconciles moved, and the drift between the layers that they measured; and what the
-//! checks of streams have found.
+//! checks of streams and search indexes have found.
 
 use axum::Json;
 use axum::extract::RawQuery;
@@ -49,14 +49,15 @@ pub(crate) async fn newest(
     RawQuery(query): RawQuery,
 ) -> Result<Json<OfVersion<Body>>, Problem> {
     let parameters = Parameters::read(query.as_deref())?;
-    parameters.only(["metric", "stream", "limit"].into_iter())?;
-    let of = match (parameters.get("metric"), parameters.get("stream")) {
-        (None, None) => RowsOf::All,
-        (Some(metric), None) => RowsOf::Metric(known(&version, metric)?),
-        (None, Some(stream)) => RowsOf::Stream(known_stream(&version, stream)?),
-        (Some(_), Some(_)) => {
-            let detail = "a row is about a metric or a stream: give one of both".to_owned();
-            return Err(Problem::parameter("stream", detail));
+    parameters.only(["metric", "stream", "index", "limit"].into_iter())?;
+    let of = match ["metric", "stream", "index"].map(|name| parameters.get(name)) {
+        [None, None, None] => RowsOf::All,
+        [Some(metric), None, None] => RowsOf::Metric(known(&version, metric)?),
+        [None, Some(stream), None] => RowsOf::Stream(known_stream(&version, stream)?),
+        [None, None, Some(index)] => RowsOf::Index(known_index(&version, index)?),
+        [_, stream, _] => {
+            let detail = "a row is about a metric, a stream or an index: give one of them".to_owned();
+            return Err(Problem::parameter(if stream.is_some() { "stream" } else { "index" }, detail));
         }
     };
     let limit = parameters.limit(LIMIT, LIMIT_MAX)?;
@@ -78,5 +79,13 @@ fn known_stream<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem
     match version.stream(name) {
         Ok(_) => Ok(name),
         Err(problem) => Err(Problem::parameter("stream", problem.detail)),
+    }
+}
+
+/// An index's name, if the catalog declares it.
+fn known_index<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem> {
+    match version.search(name) {
+        Ok(_) => Ok(name),
+        Err(problem) => Err(Problem::parameter("index", problem.detail)),
     }
 }

@@ -4,12 +4,14 @@
 //! - `gather`: reads what is known about one source;
 //! - `erasures`: of which erasures something is outstanding;
 //! - `tables`: how far tables are materialised;
+//! - `indexes`: how far search indexes are;
 //! - `body`: the JSON;
 //! - `telemetry`: the same as gauges, for who watches all the time.
 
 mod body;
 mod erasures;
 mod gather;
+mod indexes;
 mod tables;
 mod telemetry;
 
@@ -66,8 +68,12 @@ async fn of(app: &App, version: &Version) -> Status {
         .sources
         .values()
         .map(async |source| SourceReader::new(version, &snapshot, source).read(app.topics()).await);
-    let (sources, streams, (tables, unread)) =
-        tokio::join!(join_all(sources), written::of_all(version), tables::of_all(version, &snapshot));
+    let (sources, streams, (tables, unread), indexes) = tokio::join!(
+        join_all(sources),
+        written::of_all(version),
+        tables::of_all(version, &snapshot),
+        indexes::of_all(version)
+    );
     let (sources, kafka): (Vec<SourceStatus>, Vec<Option<String>>) = sources.into_iter().unzip();
     let redis = app.redis().ping().await.err().map(|error| error.to_string());
     let mut store: BTreeSet<String> = snapshot.store_errors().map(str::to_owned).collect();
@@ -85,6 +91,7 @@ async fn of(app: &App, version: &Version) -> Status {
         sources,
         streams,
         tables,
+        indexes,
         paused: paused.collect(),
         views: metrics.clone().map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
         retired_before: metrics

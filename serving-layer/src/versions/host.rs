@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use platform::settings;
+use storage::SearchClient;
 
 use crate::batch_view::Disk;
 use crate::redis_link::RedisLink;
@@ -16,6 +17,8 @@ pub(crate) struct Host {
     pub(crate) disk: Arc<Disk>,
     pub(crate) redis: Arc<RedisLink>,
     pub(crate) topics: Arc<dyn TopicClient>,
+    /// The search server; `None`: the settings name none.
+    pub(crate) search: Option<SearchClient>,
     /// What the readers of streams share.
     pub(crate) access: Arc<Access>,
 }

@@ -15,6 +15,7 @@ use crate::asked::Asked;
 use crate::problem::Problem;
 use crate::reconciliations::ReconciliationTable;
 use crate::report_read::ReportReader;
+use crate::search_read::SearchReader;
 use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
 use crate::stream_read::{LaneReader, StreamReader};
@@ -39,6 +40,8 @@ pub(crate) struct Version {
     /// Reads the rows of tables.
     pub(crate) rows: BTreeMap<String, TableReader>,
     pub(crate) reports: BTreeMap<String, Arc<ReportReader>>,
+    /// Searches indexes.
+    pub(crate) searches: BTreeMap<String, Arc<SearchReader>>,
     /// How far lanes have come that write streams of this version.
     lanes: BTreeMap<Lanes, LaneReader>,
     _background: JoinSet<()>,
@@ -68,6 +71,11 @@ impl Version {
             let (source, definition) = (&catalog.sources[&table.name], catalog.table_definition(table));
             (table.name.clone(), TableReader::new(table, source, definition, &catalog.deployment, &host.redis))
         });
+        let searches = catalog.indexes.values().map(|index| {
+            let reader = SearchReader::new(catalog, index, host.search.clone(), &snapshots, &host.topics);
+            (index.name.clone(), Arc::new(reader))
+        });
+        let searches: BTreeMap<String, Arc<SearchReader>> = searches.collect();
         let counted = catalog.metrics.values().map(|metric| {
             let (definition, rules) = (catalog.definition(metric), catalog.sources[&metric.source].decoding_rules());
             let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
@@ -82,7 +90,8 @@ impl Version {
             speed: SpeedView::new(Arc::clone(&host.redis), catalog, host.serving.slice_memory, host.serving.sweep_max),
             reconciliations: ReconciliationTable::new(&storage),
             tables: TableNotes::new(catalog, &storage),
-            _background: background(&snapshots, &host.topics, host.serving.refresh.get()),
+            _background: background(&snapshots, &searches, &host.topics, host.serving.refresh.get()),
+            searches,
             catalog: Arc::clone(catalog),
             snapshots,
         })
@@ -125,6 +134,15 @@ impl Version {
         self.reports.get(name).ok_or_else(|| Problem::no_report(name, self.reports.keys().cloned()))
     }
 
+    /// A search index of the catalog.
+    ///
+    /// # Errors
+    /// [`Problem::no_index`] if there is none with that name.
+    pub(crate) fn search(&self, name: &str) -> Result<&Arc<SearchReader>, Problem> {
+        let known = || self.searches.keys().map(String::as_str).collect::<Vec<&str>>();
+        self.searches.get(name).ok_or_else(|| Problem::no_index(name, &known()))
+    }
+
     /// How far the lanes have come that write a stream of the catalog.
     pub(crate) fn lanes(&self, stream: &StreamReader) -> &LaneReader {
         let generation = self.catalog.deployment.generation(&stream.stream.name);
@@ -155,8 +173,13 @@ fn lanes(catalog: &Catalog, snapshots: &Arc<SnapshotCache>, host: &Host) -> BTre
     all.into_iter().map(reader).collect()
 }
 
-/// What runs beside requests: topics are described and snapshots are taken every so often.
-fn background(snapshots: &Arc<SnapshotCache>, topics: &Arc<dyn TopicClient>, every: Duration) -> JoinSet<()> {
+/// What runs beside requests: topics are described, snapshots are taken, and it is looked how far indexes are, every so often.
+fn background(
+    snapshots: &Arc<SnapshotCache>,
+    searches: &BTreeMap<String, Arc<SearchReader>>,
+    topics: &Arc<dyn TopicClient>,
+    every: Duration,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for watch in snapshots.topics() {
         let (watch, snapshots, topics) = (Arc::clone(watch), Arc::clone(snapshots), Arc::clone(topics));
@@ -167,6 +190,10 @@ fn background(snapshots: &Arc<SnapshotCache>, topics: &Arc<dyn TopicClient>, eve
                 tokio::time::sleep(every).await;
             }
         });
+    }
+    for reader in searches.values() {
+        let reader = Arc::clone(reader);
+        tasks.spawn(async move { reader.follow().await });
     }
     let snapshots = Arc::clone(snapshots);
     tasks.spawn(async move { snapshots.follow(every).await });

@@ -13,6 +13,7 @@ mod problems;
 mod reconciliations;
 mod redis_proxy;
 mod reports;
+mod search;
 mod series;
 mod stand_in;
 mod status;

@@ -1,4 +1,5 @@
-//! The hashes that name what a metric counts, what a stream writes, and what the rows of a table or of a report are.
+//! The hashes that name what a metric counts, what a stream writes, what the rows of a table or of a report are, and what the documents of
+//! an index.
 //!
 //! Counters in Redis and batch views carry the hash, so that no answer contains numbers of another definition. It covers
 //! everything that can change a count: how the source's bytes become events, which events are duplicates or too old, `where`,
@@ -12,7 +13,9 @@
 use std::fmt::{self, Write};
 
 use super::stream::{Detect, Lookup, Map, Stream, StreamKind};
-use super::{Alert, Catalog, DefinitionHash, Derived, Join, LookKind, Measure, Metric, Report, Source, rules};
+use super::{
+    Alert, Catalog, DefinitionHash, Derived, Index, IndexFrom, Join, LookKind, Measure, Metric, Report, Source, rules,
+};
 use crate::expression::Expression;
 
 /// Raise this when a change of this crate makes the same catalog count differently. Every view is rebuilt then.
@@ -29,6 +32,9 @@ pub const TABLE_VERSION: u32 = 1;
 
 /// Raise this when a change of this crate makes the same catalog judge an alert otherwise.
 const ALERT_VERSION: u32 = 1;
+
+/// Raise this when a change of this crate makes the same rows other documents of an index. Every index is built anew then.
+pub const INDEX_VERSION: u32 = 1;
 
 /// The hash of the table that this source is: all that decides what a change is, and so which rows changes leave.
 pub(super) fn of_table(source: &Source) -> DefinitionHash {
@@ -87,6 +93,29 @@ pub(super) fn of_alert(catalog: &Catalog, alert: &Alert) -> DefinitionHash {
     facts.line(format_args!("when {:?} {}", alert.when.to_string(), alert.for_us));
     for (label, text) in &alert.labels {
         facts.line(format_args!("label {label} {text:?}"));
+    }
+    DefinitionHash::of_text(&facts.0)
+}
+
+/// The hash of the rows that an index follows.
+pub(super) fn of_indexed_rows(catalog: &Catalog, index: &Index) -> DefinitionHash {
+    match &index.from {
+        IndexFrom::Table(table) => of_table(&catalog.sources[table]),
+        IndexFrom::Stream(stream) => {
+            let written = catalog.stream_definition(&catalog.streams[stream]);
+            DefinitionHash::of_text(&format!("table {TABLE_VERSION}\nstream {written}\nid {}\n", index.id))
+        }
+    }
+}
+
+/// The hash of an index: the rows that it follows, where they are kept, and the fields of its documents. The name of the rows is that of
+/// their generation, so indexes of equal hashes follow the same rows.
+pub(super) fn of_index(catalog: &Catalog, index: &Index) -> DefinitionHash {
+    let rows = of_indexed_rows(catalog, index);
+    let name = catalog.indexed_table(index);
+    let mut facts = Facts(format!("index {INDEX_VERSION}\nrows {rows} {}\n", catalog.deployment.table_name(&name)));
+    for field in &index.fields {
+        facts.line(format_args!("field {} {}", field.name, field.kind.name()));
     }
     DefinitionHash::of_text(&facts.0)
 }

@@ -16,7 +16,8 @@
 //! - `metric`: `[metrics.…]`, checked against the fields of its source; with `condition`, `by` and `measures`, which streams have,
 //!   too;
 //! - `report`: `[reports.…]`, checked against their metrics and tables;
-//! - `alert`: `[alerts.…]`, checked against their metrics.
+//! - `alert`: `[alerts.…]`, checked against their metrics;
+//! - `index`: `[indexes.…]`, checked against the table or stream that they follow.
 
 mod alert;
 mod by;
@@ -28,6 +29,7 @@ mod duration;
 mod event_id;
 mod event_time;
 mod field;
+mod index;
 mod instant;
 mod measures;
 mod metric;
@@ -73,6 +75,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     let reports = report::reports(root.table("reports"), &known);
     let known = alert::Known { drafts: &drafts, metrics: &metrics, doubtful: &doubtful };
     let alerts = alert::alerts(root.table("alerts"), &known);
+    let indexes = index::indexes(root.table("indexes"), &drafts);
     root.refuse_unknown_keys();
     if !deployment.keeps_archive {
         refuse_without_archive(&root, &mistakes);
@@ -83,12 +86,12 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
         return Err(mistakes);
     }
     let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports, alerts })
+    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports, alerts, indexes })
 }
 
 /// K5: what lanes remember, rows of tables and days of reports lie beside archives or are made from them.
 fn refuse_without_archive(root: &Table<'_>, mistakes: &Mistakes) {
-    for section in ["tables", "streams", "reports"] {
+    for section in ["tables", "streams", "reports", "indexes"] {
         if let Some(at) = root.key_at(section) {
             let what = format!("[{section}] needs archives, and [pipeline] has archive = false");
             mistakes.report(at, what, "leave `archive = false` out, or keep to sources and metrics");

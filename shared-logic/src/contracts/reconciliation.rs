@@ -1,5 +1,5 @@
 //! What is kept of each reconcile of a metric: what it moved from one view to the other, and the drift between the layers that it
-//! measured; and of each check of a stream: what it compared, and what was not as it should be. In the Delta table
+//! measured; and of each check of a stream or a search index: what it compared, and what was not as it should be. In the Delta table
 //! `<name>/reconciliations/<version>`.
 //!
 //! A row has the columns [`METRIC`] to [`UNEXPLAINED`], for programs that read the table, and everything as JSON in [`RECORD`]. The
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::catalog::DefinitionHash;
+use crate::contracts::index::IndexCheck;
 use crate::log::OffsetRange;
 
 /// The partition column: the source's name.
@@ -51,18 +52,18 @@ pub fn path(version: &str) -> String {
     format!("reconciliations/{version}")
 }
 
-/// One reconcile of one metric, or one check of one stream.
+/// One reconcile of one metric, or one check of one stream or of one search index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reconciliation {
-    /// The metric's name, or the stream's.
+    /// The metric's name, the stream's or the index's.
     pub metric: String,
-    /// The definition that the view counts, or that the stream has in the catalog.
+    /// The definition that the view counts, or that the stream or the index has in the catalog.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub definition: DefinitionHash,
-    /// The version of the view's table after the commit; for a check, of the archive that the stream reads.
+    /// The version of the view's table after the commit; for a check, of the archive that the stream reads, or of the materialised table.
     pub view_version: u64,
-    /// When the view was committed, or the stream was checked, microseconds since 1970 by that process's clock.
+    /// When the view was committed, or the stream or index was checked, microseconds since 1970 by that process's clock.
     #[serde(with = "instant", rename = "reconciled_at")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub reconciled_at_us: i64,
@@ -94,6 +95,20 @@ pub struct Reconciliation {
     /// Of a check of a stream: what it found. Nothing of a reconcile of a metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_check: Option<StreamCheck>,
+    /// Of a check of a search index: what it found. Nothing of a reconcile of a metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_check: Option<IndexCheck>,
+}
+
+/// What a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RowKind {
+    /// A reconcile of a metric.
+    Metric,
+    /// A check of a stream.
+    Stream,
+    /// A check of a search index.
+    Index,
 }
 
 /// What a stream's archive holds, compared with what its definition decides again of the same offsets. `missing`, `extra` and
@@ -239,13 +254,19 @@ pub struct LargestDifference {
 
 impl Reconciliation {
     /// What tells it from any other.
-    pub fn id(&self) -> (bool, &str, u64, i64) {
-        (self.is_check(), &self.metric, self.view_version, self.reconciled_at_us)
+    pub fn id(&self) -> (RowKind, &str, u64, i64) {
+        (self.kind(), &self.metric, self.view_version, self.reconciled_at_us)
     }
 
-    /// Whether it is a check of a stream.
-    pub fn is_check(&self) -> bool {
-        self.stream_check.is_some()
+    /// What it is about.
+    pub fn kind(&self) -> RowKind {
+        if self.stream_check.is_some() {
+            RowKind::Stream
+        } else if self.index_check.is_some() {
+            RowKind::Index
+        } else {
+            RowKind::Metric
+        }
     }
 }
 
@@ -314,10 +335,11 @@ mod tests {
             detail: Some("offsets were lost".to_owned()),
             drift: None,
             stream_check: None,
+            index_check: None,
         };
         let text = serde_json::to_string(&row).expect("written");
         assert!(text.contains(r#""reconciled_at":"2026-04-24T09:30:12.345678Z""#), "{text}");
-        assert!(!text.contains("stream_check"), "rows of metrics look as they did before there were streams: {text}");
+        assert!(!text.contains("_check"), "rows of metrics look as they did before there were streams: {text}");
         assert_eq!(serde_json::from_str::<Reconciliation>(&text).expect("read"), row);
         let first = vec![OutputDifference { id: "w/v1/log/0/7/0".to_owned(), kind: DifferenceKind::Missing }];
         let check = StreamCheck { outputs: 5, missing: 1, first, ..StreamCheck::default() };
@@ -326,5 +348,11 @@ mod tests {
         assert!(text.contains(r#""first":[{"id":"w/v1/log/0/7/0","kind":"missing"}]"#), "{text}");
         assert_eq!(serde_json::from_str::<Reconciliation>(&text).expect("read"), checked);
         assert_ne!(row.id(), checked.id(), "a metric and a stream may have one name");
+        let check = IndexCheck { rows: 7, ..IndexCheck::default() };
+        let of_index = Reconciliation { index_check: Some(check), ..row.clone() };
+        let text = serde_json::to_string(&of_index).expect("written");
+        assert_eq!(serde_json::from_str::<Reconciliation>(&text).expect("read"), of_index);
+        let kinds = [&row, &checked, &of_index].map(Reconciliation::kind);
+        assert_eq!(kinds, [RowKind::Metric, RowKind::Stream, RowKind::Index]);
     }
 }

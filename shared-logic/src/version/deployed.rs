@@ -16,7 +16,7 @@ use super::pointer::{Change, Pointer, Stage};
 use super::sharing::{Conflict, archived_otherwise, changed_in_place};
 use crate::catalog::{Catalog, Mistake, Stream};
 
-pub use units::{ArchiveUnit, CountUnit, LaneUnit, RowsUnit};
+pub use units::{ArchiveUnit, CountUnit, IndexUnit, LaneUnit, RowsUnit};
 
 /// All versions of a deployment, as one pointer says it.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,11 @@
-//! What has to be known of a partition's log before a shard, or rows of a table, go on from a cursor in it.
+//! What has to be known of a partition's log before a shard, rows of a table, or documents of an index go on from a cursor in it.
+
+use std::ops::Range;
 
 use platform::kafka::{Bound, KafkaError, Topics};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Instance;
-use shared_logic::log::{PartitionId, Witness};
+use shared_logic::log::{Check, PartitionId, Position, Witness};
 use uuid::Uuid;
 
 /// Why a log cannot be gone on with yet.
@@ -36,6 +38,15 @@ pub enum LogNotOpen {
     },
 }
 
+/// R12: how the log is compared before it is gone on with.
+#[derive(Debug)]
+pub struct Comparisons {
+    /// With the archive's position, where that lies ahead of the cursor.
+    pub ahead: Option<Check>,
+    /// With the cursor's position, if its witness is known.
+    pub check: Option<Check>,
+}
+
 /// Where a partition of a topic begins or ends.
 ///
 /// # Errors
@@ -56,6 +67,31 @@ pub fn archived_ahead(
 ) -> Option<(Witness, i64)> {
     let archived = facts.partition(id).filter(|known| known.next > cursor || witness.is_none())?;
     Some((archived.witness?, archived.next))
+}
+
+/// R12: how a log that reaches over these offsets is compared before it is gone on with at `from`. `has_holes`: records may vanish from the
+/// middle of the topic.
+///
+/// # Errors
+/// [`LogNotOpen::BeyondTheEnd`].
+pub fn comparisons(
+    facts: &Facts,
+    id: &PartitionId,
+    from: Position,
+    log: Range<i64>,
+    has_holes: bool,
+) -> Result<Comparisons, LogNotOpen> {
+    let ahead = archived_ahead(facts, id, from.offset, from.witness);
+    let position = ahead.map_or(from.offset, |(_, next)| next.max(from.offset));
+    if position > log.end {
+        return Err(LogNotOpen::BeyondTheEnd { id: id.clone(), position, end: log.end });
+    }
+    let witnesses = [ahead, from.witness.map(|witness| (witness, from.offset))];
+    let [ahead, check] = witnesses.map(|known| {
+        let (witness, at) = known.filter(|(witness, _)| witness.offset >= log.start)?;
+        Some(Check::new(witness, at, has_holes))
+    });
+    Ok(Comparisons { ahead, check })
 }
 
 /// An instance that no shard and no rows ever had.

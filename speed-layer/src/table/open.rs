@@ -6,13 +6,13 @@
 use platform::kafka::Bound;
 use platform::redis::Connection;
 use shared_logic::contracts::table_rows::{Basis, Held, Slot};
-use shared_logic::log::{Check, PartitionId};
+use shared_logic::log::{Check, PartitionId, Position};
 use tracing::warn;
 
 use super::error::NotOpen;
 use super::refill::{LogBounds, refill};
 use super::source::Shared;
-use crate::log::opening::{LogNotOpen, archived_ahead, bound};
+use crate::log::opening::{Comparisons, LogNotOpen, bound, comparisons};
 
 /// Rows that changes can be applied to.
 #[derive(Debug)]
@@ -55,14 +55,8 @@ pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) 
             refill(shared, redis, &facts, &id, slot.rows(), Some(LogBounds { begin, start })).await?
         }
     };
-    let ahead = archived_ahead(&facts, &id, held.cursor, held.witness);
-    let position = ahead.map_or(held.cursor, |(_, next)| next.max(held.cursor));
-    if position > end {
-        return Err(LogNotOpen::BeyondTheEnd { id, position, end }.into());
-    }
-    let witnesses = [ahead, held.witness.map(|witness| (witness, held.cursor))];
-    let [ahead, check] = witnesses.map(|known| known.filter(|(witness, _)| witness.offset >= start));
-    let [ahead, check] = [ahead, check].map(|known| known.map(|(witness, at)| Check::new(witness, at, is_compacted)));
+    let from = Position { offset: held.cursor, witness: held.witness };
+    let Comparisons { ahead, check } = comparisons(&facts, &id, from, start..end, is_compacted)?;
     Ok(OpenRows { id, held, ahead, check })
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use platform::task::Backoff;
 use platform::telemetry::error_text;
-use shared_logic::version::{CountUnit, DeployedVersions, LaneUnit, RowsUnit};
+use shared_logic::catalog::DefinitionHash;
+use shared_logic::version::{CountUnit, DeployedVersions, IndexUnit, LaneUnit, RowsUnit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -27,6 +28,8 @@ pub enum Unit {
     Lanes(LaneUnit),
     /// Keeps the rows of a table.
     Rows(RowsUnit),
+    /// Keeps a search index.
+    Index(IndexUnit),
 }
 
 /// What only one unit at a time may write.
@@ -52,6 +55,13 @@ pub enum Place {
         table: String,
         /// Its generation.
         generation: String,
+    },
+    /// The documents of an index.
+    Documents {
+        /// The index.
+        index: String,
+        /// Its definition.
+        definition: DefinitionHash,
     },
 }
 
@@ -82,11 +92,13 @@ enum State {
     IsOutdated,
 }
 
-/// The units that versions ask for.
-pub fn wanted(versions: &DeployedVersions) -> Vec<Unit> {
+/// The units that versions ask for; those of indexes only where a search server is named.
+pub fn wanted(versions: &DeployedVersions, keeps_indexes: bool) -> Vec<Unit> {
     let counted = versions.counted().into_iter().map(Unit::Count);
     let lanes = versions.lanes().into_iter().map(Unit::Lanes);
-    counted.chain(lanes).chain(versions.rows().into_iter().map(Unit::Rows)).collect()
+    let indexes = if keeps_indexes { versions.indexes() } else { Vec::new() };
+    let others = versions.rows().into_iter().map(Unit::Rows).chain(indexes.into_iter().map(Unit::Index));
+    counted.chain(lanes).chain(others).collect()
 }
 
 impl Unit {
@@ -96,6 +108,7 @@ impl Unit {
             Unit::Count(unit) => Place::Shards { version: unit.version.clone(), source: unit.source.clone() },
             Unit::Lanes(unit) => Place::Streams { source: unit.source.clone(), generation: unit.generation.clone() },
             Unit::Rows(unit) => Place::Rows { table: unit.table.clone(), generation: unit.generation.clone() },
+            Unit::Index(unit) => Place::Documents { index: unit.index.clone(), definition: unit.definition.clone() },
         }
     }
 
@@ -105,6 +118,7 @@ impl Unit {
             Unit::Count(unit) => &unit.version,
             Unit::Lanes(unit) => &unit.host,
             Unit::Rows(unit) => &unit.host,
+            Unit::Index(unit) => &unit.host,
         }
     }
 
@@ -115,6 +129,7 @@ impl Unit {
             Unit::Lanes(unit) => {
                 format!("streams over {} of generation {}, by {}", unit.source, unit.generation, unit.host)
             }
+            Unit::Index(unit) => format!("index {} of definition {}, by {}", unit.index, unit.definition, unit.host),
             Unit::Rows(unit) => format!("table {} of generation {}, by {}", unit.table, unit.generation, unit.host),
         }
     }
@@ -125,6 +140,7 @@ impl Unit {
             (Unit::Count(one), Unit::Count(other)) => one.key() == other.key(),
             (Unit::Lanes(one), Unit::Lanes(other)) => one.key() == other.key(),
             (Unit::Rows(one), Unit::Rows(other)) => one.key() == other.key(),
+            (Unit::Index(one), Unit::Index(other)) => one.key() == other.key(),
             _ => false,
         }
     }

@@ -130,6 +130,7 @@ impl About {
             detail: None,
             drift: None,
             stream_check: Some(StreamCheck::default()),
+            index_check: None,
         }
     }
 }

@@ -128,7 +128,9 @@ impl Bench {
     }
 
     pub(super) async fn materialised_within(&self, bounds: Bounds) -> Materialised {
-        materialise_within(&self.storage, &self.catalog, self.table(), bounds).await.expect("materialised")
+        materialise_within(&self.storage, &Subject::of_table(&self.catalog, self.table()), bounds)
+            .await
+            .expect("materialised")
     }
 
     /// The table as a process that has just been started knows it.

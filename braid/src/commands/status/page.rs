@@ -1,5 +1,9 @@
 //! The status of all layers as a person reads it: for each source its partitions and rejected records, then the streams, the
-//! tables and the metrics.
+//! tables, the search indexes and the metrics.
+//!
+//! - `indexes`: search indexes.
+
+mod indexes;
 
 use std::fmt::Write;
 
@@ -35,6 +39,7 @@ pub(super) fn page(report: &Report, screen: Screen) -> String {
     }
     page.streams(&status.streams);
     page.tables(&status.tables);
+    page.indexes(&status.indexes, &report.reconciliations);
     page.metrics(report);
     page.text
 }
@@ -130,7 +135,7 @@ impl Page {
                 self.trouble(&format!("{name}: gap: {gap}"));
             }
         }
-        for Reconciliation { metric, drift, stream_check } in reconciliations {
+        for Reconciliation { metric, drift, stream_check, .. } in reconciliations {
             if let Some(StreamCheck { missing, extra, different }) = stream_check
                 && missing + extra + different > 0
             {
@@ -239,7 +244,8 @@ fn freshness(metrics: &[Metric], reconciliations: &[Reconciliation]) -> Table {
         };
         let mut row: Vec<Cell> = [name, source, &version, &age, &behind].map(|text| Cell::new(text)).into();
         row.push(Cell::yes_or_no(freshness.complete));
-        let is_of = |row: &&Reconciliation| row.metric == *name && row.stream_check.is_none();
+        let is_of =
+            |row: &&Reconciliation| row.metric == *name && row.stream_check.is_none() && row.index_check.is_none();
         let last = reconciliations.iter().find(is_of).and_then(|row| row.drift.as_ref());
         row.push(Cell::new(&last.map_or_else(|| UNKNOWN.to_owned(), |drift| integer(drift.duplicates))));
         table.push(row);

@@ -1,5 +1,5 @@
-//! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`, and the newest row of each metric and
-//! stream in `/v1/reconciliations`. `/docs` says what their members mean.
+//! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`, and the newest row of each metric,
+//! stream and search index in `/v1/reconciliations`. `/docs` says what their members mean.
 
 use std::collections::HashSet;
 
@@ -20,13 +20,22 @@ pub(super) struct Report {
     pub(super) reconciliations: Vec<Reconciliation>,
 }
 
-/// The last reconcile of a metric, or the last check of a stream.
+/// The last reconcile of a metric, or the last check of a stream or of a search index.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reconciliation {
-    /// The metric's name, or the stream's.
+    /// The metric's name, the stream's or the index's.
     pub(super) metric: String,
     pub(super) drift: Option<Drift>,
     pub(super) stream_check: Option<StreamCheck>,
+    pub(super) index_check: Option<IndexCheck>,
+}
+
+/// How many documents of an index are not what its table says.
+#[derive(Debug, Deserialize)]
+pub(super) struct IndexCheck {
+    pub(super) missing: u64,
+    pub(super) extra: u64,
+    pub(super) different: u64,
 }
 
 /// How many outputs of a stream are not what its definition decides.
@@ -55,6 +64,9 @@ pub(super) struct Status {
     /// Older serving layers do not say it.
     #[serde(default)]
     pub(super) tables: Vec<Materialised>,
+    /// Serving layers whose catalog has no index do not say it.
+    #[serde(default)]
+    pub(super) indexes: Vec<Index>,
     pub(super) dependencies: Dependencies,
 }
 
@@ -163,6 +175,33 @@ pub(super) struct Materialised {
     pub(super) behind: Option<i64>,
 }
 
+/// How far a search index is.
+#[derive(Debug, Deserialize)]
+pub(super) struct Index {
+    pub(super) index: String,
+    /// The build that searches ask.
+    pub(super) serving: Option<u64>,
+    pub(super) builds: Vec<Build>,
+    pub(super) records_behind: Option<i64>,
+    pub(super) refused: Option<Refused>,
+    pub(super) error: Option<String>,
+}
+
+/// A build of a search index.
+#[derive(Debug, Deserialize)]
+pub(super) struct Build {
+    pub(super) number: u64,
+    pub(super) stage: String,
+    pub(super) rows: u64,
+    pub(super) loaded: u64,
+}
+
+/// How many documents of an index the search server has refused.
+#[derive(Debug, Deserialize)]
+pub(super) struct Refused {
+    pub(super) count: u64,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Metric {
     pub(super) name: String,
@@ -209,7 +248,7 @@ pub(super) async fn ask(serving: &Serving) -> Result<Value> {
     Ok(json!({"status": status, "metrics": metrics, "reconciliations": reconciliations}))
 }
 
-/// The newest row of each metric and of each stream.
+/// The newest row of each metric, of each stream, and of each search index.
 async fn reconciliations(serving: &Serving) -> Result<Vec<Value>> {
     let mut url = serving.url(&["v1", "reconciliations"])?;
     url.set_query(Some("limit=1000"));
@@ -219,7 +258,9 @@ async fn reconciliations(serving: &Serving) -> Result<Vec<Value>> {
     let mut seen = HashSet::new();
     Ok(rows
         .into_iter()
-        .filter(|row| seen.insert((row["metric"].to_string(), row["stream_check"].is_object())))
+        .filter(|row| {
+            seen.insert((row["metric"].to_string(), row["stream_check"].is_object(), row["index_check"].is_object()))
+        })
         .collect())
 }
 

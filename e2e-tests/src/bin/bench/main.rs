@@ -14,6 +14,7 @@ mod duckdb;
 mod figures;
 mod full_topic;
 mod import;
+mod index;
 mod live;
 mod load;
 mod maintained;
@@ -108,6 +109,9 @@ fn main() {
         }
         if wanted("reports") {
             reports::measure(scenario, &mut figures).await?;
+        }
+        if wanted("index") {
+            index::measure(scenario, &mut figures).await?;
         }
         if wanted("served") {
             served::measure(scenario, &mut figures).await?;

@@ -8,6 +8,7 @@ use shared_logic::log::PartitionId;
 use shared_logic::rejection::Reason;
 use utoipa::ToSchema;
 
+use super::indexes::IndexStatus;
 use super::tables::TableStatus;
 use crate::routes::streams::written::StreamStatus;
 
@@ -23,6 +24,8 @@ pub(crate) struct Status {
     pub(super) streams: Vec<StreamStatus>,
     /// How far the batch layer has materialised each table. Members are null before the first time.
     pub(super) tables: Vec<TableStatus>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) indexes: Vec<IndexStatus>,
     /// The version of each metric's batch view.
     pub(super) views: BTreeMap<String, Option<u64>>,
     /// By metric, the first day, `YYYY-MM-DD`, that its batch view holds. Views that hold every day are not named.

@@ -1,4 +1,5 @@
 mod alerts;
+mod indexes;
 mod lookups;
 mod places;
 mod reports;
@@ -93,6 +94,7 @@ fn the_shipped_catalog_is_read() {
         .collect();
     assert_eq!(reports, [("engagement", "engagement", 1), ("revenue", "revenue", 0)]);
     assert_eq!(catalog.tables["users"].key, "user_id");
+    assert_eq!((catalog.indexes["users"].id.as_str(), catalog.indexes["users"].fields.len()), ("user_id", 4));
     assert!(catalog.input("visits").is_err_and(|error| error.to_string().contains("are made from those of `clicks`")));
     assert!(catalog.input("clicks").is_ok() && catalog.input("click").is_err());
 }

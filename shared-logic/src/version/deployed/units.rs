@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::DeployedVersions;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, DefinitionHash};
 
 /// Versions that share something, with their catalogs.
 type Sharers<'a> = Vec<(&'a str, &'a Arc<Catalog>)>;
@@ -50,6 +50,23 @@ pub struct RowsUnit {
     pub catalog: Arc<Catalog>,
 }
 
+/// A search index of one definition, which versions share if it is the same in all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexUnit {
+    /// The index.
+    pub index: String,
+    /// Its definition.
+    pub definition: DefinitionHash,
+    /// The source whose records are read.
+    pub source: String,
+    /// The version by whose catalog it is kept: the oldest one that has it.
+    pub host: String,
+    /// Its catalog.
+    pub catalog: Arc<Catalog>,
+    /// Whether the active version has it. Only such an index has the alias.
+    pub is_active: bool,
+}
+
 /// The archive of one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArchiveUnit {
@@ -81,6 +98,13 @@ impl RowsUnit {
     /// What the unit is.
     pub fn key(&self) -> (&str, &str, &str) {
         (&self.table, &self.generation, &self.host)
+    }
+}
+
+impl IndexUnit {
+    /// What the unit is.
+    pub fn key(&self) -> (&str, &DefinitionHash, &str) {
+        (&self.index, &self.definition, &self.host)
     }
 }
 
@@ -147,6 +171,31 @@ impl DeployedVersions {
             Some(RowsUnit { table, generation, host, catalog: Arc::clone(catalog) })
         };
         sharers.into_iter().filter_map(unit).collect()
+    }
+
+    /// The search indexes that are kept: of every version that is counted, each definition once.
+    pub fn indexes(&self) -> Vec<IndexUnit> {
+        let mut units: BTreeMap<(&str, String), IndexUnit> = BTreeMap::new();
+        for (version, catalog) in self.following() {
+            for index in catalog.indexes.values() {
+                let definition = catalog.index_definition(index);
+                let unit = units.entry((index.name.as_str(), definition.to_string())).or_insert_with(|| IndexUnit {
+                    index: index.name.clone(),
+                    definition,
+                    source: index.from.source().to_owned(),
+                    host: version.to_owned(),
+                    catalog: Arc::clone(catalog),
+                    is_active: false,
+                });
+                unit.is_active |= version == self.active_name();
+            }
+        }
+        units.into_values().collect()
+    }
+
+    /// The search indexes that the reconcile of a source for that version builds and checks: those that it is the host of (I4, I5).
+    pub fn checks_indexes(&self, version: &str, source: &str) -> Vec<IndexUnit> {
+        self.indexes().into_iter().filter(|unit| unit.host == version && unit.source == source).collect()
     }
 
     /// Every archive once. Records are decoded by the active version's catalog if it has the source, so that its reconciles read columns; other

@@ -84,7 +84,7 @@ impl World {
 
     /// What begins once those versions are known.
     fn towards(&mut self, versions: &DeployedVersions) -> Vec<String> {
-        let begun = self.units.towards(wanted(versions), versions.active_name(), self.now, &self.stop);
+        let begun = self.units.towards(wanted(versions, true), versions.active_name(), self.now, &self.stop);
         let names = begun.iter().map(|(unit, _)| unit.name()).collect();
         self.running.extend(begun);
         for place in self.running.iter().map(|(unit, _)| unit.place()) {

@@ -1,0 +1,69 @@
+//! Builds that ended are deleted, and the alias is moved to the build that serves.
+
+use platform::failpoints;
+use shared_logic::contracts::index::{BuildStage, IndexState};
+use tracing::info;
+
+use super::{IndexError, Keeper};
+
+impl Keeper<'_> {
+    /// Ends the builds that may hold what was erased, at once. Those of a definition that no version has any more are ended as well: by how
+    /// many erasures they were made is known, and the archive is the same.
+    pub(super) async fn end_erased(&self, erasures: usize) -> Result<IndexState, IndexError> {
+        let (own, definitions) = (&self.unit.definition, self.definitions());
+        self.step(|state| {
+            let may_hold = state.builds.iter().filter(|(_, build)| {
+                let is_looked_after =
+                    build.definition == *own || self.unit.is_active && !definitions.contains(&build.definition);
+                is_looked_after && build.stage != BuildStage::Ended && build.erasures < erasures
+            });
+            Ok(may_hold.fold(state.clone(), |next, (number, _)| next.end(*number)))
+        })
+        .await
+    }
+
+    /// Deletes the builds that ended, and those of which nothing is known. Only the host of the active version's definition does so.
+    pub(super) async fn tidy(&self) -> Result<(), IndexError> {
+        if !self.unit.is_active {
+            return Ok(());
+        }
+        let (index, definitions) = (&self.unit.index, self.definitions());
+        // Before the state: a build that is begun meanwhile is named there.
+        let there = self.client.indexes_of(index).await?;
+        let state = self.step(|state| Ok(state.tidied(&definitions, Some(&self.unit.definition)))).await?;
+        let names: Vec<String> = state.builds.keys().map(|number| self.build_name(*number)).collect();
+        for unknown in there.iter().filter(|info| !names.contains(&info.name)) {
+            info!(index, name = unknown.name, "deleting an index of which nothing is known");
+            self.client.delete_index(&unknown.name).await?;
+        }
+        let ended = state.builds.iter().filter(|(_, build)| build.stage == BuildStage::Ended);
+        for number in ended.map(|(number, _)| *number) {
+            self.client.delete_index(&self.build_name(number)).await?;
+            self.client.forget_build(index, number).await?;
+            self.step(|state| Ok(state.forget(number))).await?;
+            info!(index, build = number, "the build is deleted");
+        }
+        Ok(())
+    }
+
+    /// Moves the alias to the build that serves the active version, if one does.
+    pub(super) async fn align(&self) -> Result<(), IndexError> {
+        if !self.unit.is_active {
+            return Ok(());
+        }
+        let (index, definition) = (&self.unit.index, &self.unit.definition);
+        let state = self.client.state(index).await?.state;
+        let Some((number, _)) = state.serving(definition) else { return Ok(()) };
+        failpoints::pass("index::before_alias");
+        self.client.align_alias(index, Some(number)).await?;
+        if state.aliased != Some(number) {
+            self.step(|state| {
+                let serves = state.serving(definition).is_some_and(|(serving, _)| serving == number);
+                Ok(IndexState { aliased: if serves { Some(number) } else { state.aliased }, ..state.clone() })
+            })
+            .await?;
+            info!(index, build = number, "the alias is that of another build");
+        }
+        Ok(())
+    }
+}

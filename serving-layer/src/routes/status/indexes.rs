@@ -1,0 +1,113 @@
+//! How far each search index is.
+
+use futures::future::join_all;
+use platform::telemetry::error_text;
+use serde::Serialize;
+use shared_logic::contracts::index::{Build, IndexCheck};
+use shared_logic::contracts::reconciliation::Reconciliation;
+use shared_logic::time::format_rfc3339;
+use storage::RowsOf;
+
+use crate::search_read::{Known, SearchReader};
+use crate::versions::Version;
+
+/// What the status says of a search index.
+#[derive(Debug, Serialize)]
+pub(crate) struct IndexStatus {
+    index: String,
+    definition: String,
+    /// The build that searches ask.
+    serving: Option<u64>,
+    builds: Vec<BuildStatus>,
+    /// How many records of the log are not in it; null if that is not known.
+    records_behind: Option<i64>,
+    refused: Option<RefusedStatus>,
+    last_check: Option<CheckStatus>,
+    /// Why the search server, or the table of reconciles, could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// A build of an index.
+#[derive(Debug, Serialize)]
+pub(crate) struct BuildStatus {
+    number: u64,
+    definition: String,
+    stage: &'static str,
+    why: &'static str,
+    rows: u64,
+    loaded: u64,
+    equal_at: Option<String>,
+}
+
+/// What the search server has refused.
+#[derive(Debug, Serialize)]
+pub(crate) struct RefusedStatus {
+    count: u64,
+    first: Vec<RefusedDocument>,
+}
+
+/// A document that the search server has refused.
+#[derive(Debug, Serialize)]
+pub(crate) struct RefusedDocument {
+    id: String,
+    reason: String,
+}
+
+/// What the last check has found.
+#[derive(Debug, Serialize)]
+pub(crate) struct CheckStatus {
+    at: String,
+    #[serde(flatten)]
+    check: IndexCheck,
+}
+
+/// What the status says of every index of a version.
+pub(super) async fn of_all(version: &Version) -> Vec<IndexStatus> {
+    join_all(version.searches.values().map(|reader| of_index(version, reader))).await
+}
+
+async fn of_index(version: &Version, reader: &SearchReader) -> IndexStatus {
+    let name = &reader.index.name;
+    let (last_check, unread) = match version.reconciliations.newest(RowsOf::Index(name), 1).await {
+        Ok(rows) => (rows.into_iter().next().and_then(CheckStatus::new), None),
+        Err(error) => (None, Some(error_text(&error))),
+    };
+    let is_named = reader.known().is_some();
+    let Known { state, error, build, behind, refused, .. } = reader.known().unwrap_or_default();
+    let error = if is_named { error.or(unread) } else { Some("no search server is named; set search.url".to_owned()) };
+    let builds = state.iter().flat_map(|state| &state.builds).map(|(number, build)| BuildStatus::new(*number, build));
+    IndexStatus {
+        index: name.clone(),
+        definition: reader.definition.to_string(),
+        serving: build,
+        builds: builds.collect(),
+        records_behind: behind.records,
+        refused: refused.map(|(count, first)| RefusedStatus {
+            count,
+            first: first.into_iter().map(|one| RefusedDocument { id: one.id, reason: one.reason }).collect(),
+        }),
+        last_check,
+        error,
+    }
+}
+
+impl BuildStatus {
+    fn new(number: u64, build: &Build) -> BuildStatus {
+        BuildStatus {
+            number,
+            definition: build.definition.to_string(),
+            stage: build.stage.name(),
+            why: build.why.name(),
+            rows: build.rows,
+            loaded: build.loaded,
+            equal_at: build.equal_at_us.map(format_rfc3339),
+        }
+    }
+}
+
+impl CheckStatus {
+    fn new(row: Reconciliation) -> Option<CheckStatus> {
+        Some(CheckStatus { at: format_rfc3339(row.reconciled_at_us), check: row.index_check? })
+    }
+}

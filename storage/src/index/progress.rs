@@ -1,0 +1,227 @@
+//! How far the lanes of a build have written, and what the server refused (I2, I3).
+
+use platform::failpoints;
+use serde_json::{Value, json};
+use shared_logic::contracts::index::{Progress, Refused, progress_id, progress_index, refused_id};
+use shared_logic::log::PartitionId;
+
+use super::http::{Ask, NO_INDEX, foreign, kind, words};
+use super::items::{Lines, Unless};
+use super::{SearchClient, SearchError};
+
+/// How many documents of the progress index are read at once.
+const PAGE: u64 = 500;
+
+impl SearchClient {
+    /// The progress of lanes of a build, in real time (`_mget`), in the order of `ids`; `None`: there is none.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn progress(
+        &self,
+        index: &str,
+        build: u64,
+        ids: &[PartitionId],
+    ) -> Result<Vec<Option<Progress>>, SearchError> {
+        const OPERATION: &str = "read the progress of an index";
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let name = progress_index(&self.deployment);
+        let asked: Vec<String> = ids.iter().map(|id| progress_id(index, build, id)).collect();
+        let path = [name.as_str(), "_mget"];
+        let answer = self.http.ok(Ask::post(OPERATION, &path).json(&json!({"ids": asked}))).await?;
+        let docs = answer["docs"].as_array().filter(|docs| docs.len() == ids.len());
+        let docs = docs.ok_or_else(|| foreign(OPERATION, &answer))?;
+        docs.iter().map(|doc| found(OPERATION, doc)).collect()
+    }
+
+    /// Notes the progress of a lane, unless a later one is there: `version_type=external_gte`, the cursor as the version. Returns whether it
+    /// is there now; `false`: a later one was, so another worker goes on with the lane. Fail points: `search::before_progress`, `search::after_progress`.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn put_progress(
+        &self,
+        index: &str,
+        build: u64,
+        id: &PartitionId,
+        progress: &Progress,
+    ) -> Result<bool, SearchError> {
+        let Ok(version) = u64::try_from(progress.cursor) else {
+            let reason = format!("{} is no cursor", progress.cursor);
+            return Err(SearchError::Refused { operation: "note the progress of an index", status: 400, reason });
+        };
+        let document = json!({"kind": "progress", "index": index, "build": build, "record": progress});
+        let mut lines = Lines::default();
+        let id = progress_id(index, build, id);
+        lines.push(&id, Unless::Newer(version), Some(document.to_string().as_bytes()));
+        failpoints::pass("search::before_progress");
+        let name = progress_index(&self.deployment);
+        let is_there = self.send_all("note the progress of an index", &name, lines).await? == [true];
+        failpoints::pass("search::after_progress");
+        Ok(is_there)
+    }
+
+    /// Keeps documents that were refused (`version_type=external_gte`, the version of the document).
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn keep_refused(&self, index: &str, build: u64, refused: &[Refused]) -> Result<(), SearchError> {
+        let most = self.settings.max_bulk.as_usize();
+        let mut rest = refused;
+        while !rest.is_empty() {
+            let (mut lines, mut number) = (Lines::default(), 0);
+            while let Some(next) = rest.get(number).filter(|_| number == 0 || lines.bytes() < most) {
+                push_refused(&mut lines, index, build, next);
+                number += 1;
+            }
+            self.keep(index, build, lines, &rest[..number]).await?;
+            rest = &rest[number..];
+        }
+        Ok(())
+    }
+
+    /// Sends the lines of these; one by one where they are too large together, and without the document where that alone is.
+    async fn keep(&self, index: &str, build: u64, lines: Lines, refused: &[Refused]) -> Result<(), SearchError> {
+        const OPERATION: &str = "keep documents that the search server has refused";
+        let name = progress_index(&self.deployment);
+        match self.send_all(OPERATION, &name, lines).await {
+            Err(SearchError::TooLarge { .. }) => {}
+            sent => return sent.map(drop),
+        }
+        for one in refused {
+            let mut lines = Lines::default();
+            push_refused(&mut lines, index, build, one);
+            match self.send_all(OPERATION, &name, lines).await {
+                Err(SearchError::TooLarge { .. }) => {}
+                sent => {
+                    sent?;
+                    continue;
+                }
+            }
+            let reason = format!("{} (its {} bytes are too many to be kept here)", one.reason, one.document.len());
+            let mut lines = Lines::default();
+            push_refused(&mut lines, index, build, &Refused { document: String::new(), reason, ..one.clone() });
+            self.send_all(OPERATION, &name, lines).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was kept of ids up to those versions (`version_type=external_gte` deletes): a later document of them was taken.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn forget_refused(&self, index: &str, build: u64, ids: &[(String, u64)]) -> Result<(), SearchError> {
+        let mut lines = Lines::default();
+        for (id, version) in ids {
+            lines.push(&refused_id(index, build, id), Unless::Newer(*version), None);
+        }
+        let name = progress_index(&self.deployment);
+        self.send_all("forget documents that the search server had refused", &name, lines).await.map(drop)
+    }
+
+    /// What was refused of a build, after a refresh of the progress index: at most so many, by id, and how many there are.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn refused(&self, index: &str, build: u64, limit: u64) -> Result<(Vec<Refused>, u64), SearchError> {
+        const OPERATION: &str = "read what the search server has refused";
+        let name = progress_index(&self.deployment);
+        let body = json!({
+            "size": limit.min(PAGE),
+            "track_total_hits": true,
+            "query": about(index, build, &["refused"]),
+            "sort": [{"id": "asc"}],
+        });
+        match self.refresh(&name).await {
+            // What was never created holds nothing.
+            Err(SearchError::NoIndex { .. }) => return Ok((Vec::new(), 0)),
+            refreshed => refreshed?,
+        }
+        let (mut scroll, total) = self.begin_scroll(OPERATION, &name, &body).await?;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut refused = Vec::new();
+        let read = async {
+            while !scroll.page.is_empty() && refused.len() < most {
+                for (_, mut document) in std::mem::take(&mut scroll.page) {
+                    let record = document["record"].take();
+                    refused.push(serde_json::from_value(record).map_err(|_| foreign(OPERATION, &document))?);
+                }
+                if refused.len() < most {
+                    self.next_page(&mut scroll).await?;
+                }
+            }
+            Ok(())
+        };
+        let read = read.await;
+        // An error means that the server forgets it by itself, later.
+        let _ = self.end_scroll(scroll).await;
+        read.map(|()| {
+            refused.truncate(most);
+            (refused, total)
+        })
+    }
+
+    /// Deletes all documents about a build (its progress, and what was refused).
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn forget_build(&self, index: &str, build: u64) -> Result<(), SearchError> {
+        const OPERATION: &str = "delete the documents about a build";
+        let name = progress_index(&self.deployment);
+        let query = about(index, build, &["progress", "refused"]);
+        match self.refresh(&name).await {
+            Err(SearchError::NoIndex { .. }) => return Ok(()),
+            refreshed => refreshed?,
+        }
+        let body = json!({"size": PAGE, "query": query, "sort": ["_doc"], "_source": false, "track_total_hits": true});
+        let (mut scroll, _) = self.begin_scroll(OPERATION, &name, &body).await?;
+        let delete = async {
+            while !scroll.page.is_empty() {
+                let mut lines = Lines::default();
+                for (id, _) in std::mem::take(&mut scroll.page) {
+                    lines.push(&id, Unless::Never, None);
+                }
+                self.send_all(OPERATION, &name, lines).await?;
+                self.next_page(&mut scroll).await?;
+            }
+            Ok(())
+        };
+        let deleted = delete.await;
+        // An error means that the server forgets it by itself, later.
+        let _ = self.end_scroll(scroll).await;
+        deleted
+    }
+}
+
+/// The documents about a build, of these kinds.
+fn about(index: &str, build: u64, kinds: &[&str]) -> Value {
+    json!({"bool": {"filter": [{"terms": {"kind": kinds}}, {"term": {"index": index}}, {"term": {"build": build}}]}})
+}
+
+fn push_refused(lines: &mut Lines, index: &str, build: u64, refused: &Refused) {
+    let document = json!({"kind": "refused", "index": index, "build": build, "id": refused.id, "record": refused});
+    let id = refused_id(index, build, &refused.id);
+    lines.push(&id, Unless::Newer(refused.version), Some(document.to_string().as_bytes()));
+}
+
+/// The progress that a document of an answer holds.
+fn found(operation: &'static str, doc: &Value) -> Result<Option<Progress>, SearchError> {
+    let error = &doc["error"];
+    if error.is_object() {
+        // Here the index is told as missing for each document.
+        if kind(error) == NO_INDEX {
+            return Ok(None);
+        }
+        return Err(SearchError::Busy { operation, status: 503, reason: words(error) });
+    }
+    match doc["found"].as_bool() {
+        Some(false) => Ok(None),
+        Some(true) => {
+            let record = serde_json::from_value(doc["_source"]["record"].clone());
+            record.map(Some).map_err(|_| foreign(operation, doc))
+        }
+        None => Err(foreign(operation, doc)),
+    }
+}
