@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use braid::commands::{
-    alerts, audit, catalog, close, completions, erasures, health, imports, index, init, key, lost, produce, query, rejected,
-    send, status, streams, top, up, version, watch,
+    alerts, audit, catalog, close, completions, erasures, health, imports, index, init, key, lost, produce, query,
+    rejected, send, status, streams, top, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;

@@ -13,4 +13,4 @@ pub(crate) use parameters::{
     SEVERAL_COLUMNS, STAND_INS, SeveralColumns, Steps, Times, WhichVersion,
 };
 pub(crate) use refusals::{AnswerRefusals, Refusals, Unavailable, Unready, Unversioned, components};
-pub(crate) use stand_in::{EventText, Key, Output, ReportColumns, Row, Values};
+pub(crate) use stand_in::{Document, EventText, Key, Output, ReportColumns, Row, Values};

@@ -21,7 +21,9 @@ use crate::app::App;
 use crate::problem::{Problem, SEVERAL};
 use crate::request_id::{RequestId, followed};
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
-use crate::routes::{alerts, docs, health, live, openapi, reconciliations, reports, search, status, streams, tables, versions};
+use crate::routes::{
+    alerts, docs, health, live, openapi, reconciliations, reports, search, status, streams, tables, versions,
+};
 
 /// Answers of so many bytes are sent as they are: they go in one packet.
 const COMPRESSED_ABOVE: u16 = 1_024;

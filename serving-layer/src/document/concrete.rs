@@ -1,12 +1,14 @@
-//! Puts a catalog into the document: a path of its own for each metric, stream, table and report, whose parameters are its columns and whose
-//! answer has its names.
+//! Puts a catalog into the document: a path of its own for each metric, stream, table, search index and report, whose parameters are its columns
+//! and whose answer has its names.
 //!
 //! Where nothing but the name depends on the catalog, the parameter says which names there are instead. A path of something that the catalog
 //! does not declare stays as it is.
 //!
-//! - `subject`: what paths are about, and what stands for each parameter and schema; `columns`: columns and fields among these.
+//! - `subject`: what paths are about, and what stands for each parameter and schema; `columns`: columns and fields among these; `indexed`: fields
+//!   of search indexes.
 
 mod columns;
+mod indexed;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,7 @@ use super::general::{self, GENERAL};
 use super::{admission, references};
 use crate::openapi::STAND_INS;
 use crate::problem::VERSION;
-use subject::{Kind, Subject};
+use subject::{Choice, Kind, Subject};
 
 /// Where the body of a request stands that asks several questions.
 const QUESTIONS: &str = "/requestBody/content/application~1json";
@@ -85,6 +87,7 @@ impl Schemas {
                     name if name == subject.kind.name() && parameter["in"] == "path" => {}
                     name if STAND_INS.contains(&name) => all.extend(subject.parameters(name)),
                     name => match subject.choices.get(name) {
+                        Some(Choice::LeftOut) => {}
                         Some(choice) if choice.is_empty() => return None,
                         Some(choice) => all.push(choice.of(parameter)),
                         None => all.push(parameter),
@@ -179,11 +182,12 @@ fn tags(paths: &mut Value, subjects: &BTreeMap<Kind, Vec<Subject>>) -> Value {
     all.map(|(name, description)| json!({"name": name, "description": description})).collect()
 }
 
-/// Groups of paths that are about no one metric, stream, table or report.
-const TAGS: [(&str, &str); 8] = [
+/// Groups of paths that are about no one metric, stream, table, search index or report.
+const TAGS: [(&str, &str); 9] = [
     ("metrics", "All metrics, and questions about several."),
     ("streams", "All streams."),
     ("tables", "All tables."),
+    ("search", "Search indexes, of which the catalog has none."),
     ("reports", "All reports."),
     ("alerts", "Alerts on metrics."),
     ("status", "How far every layer has come, and what it has done."),

@@ -11,7 +11,7 @@ use crate::openapi;
 use crate::problem::Problem;
 use crate::routes::health::Readiness;
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
-use crate::routes::{self, alerts, docs, health, reconciliations, reports, status, streams, tables, versions};
+use crate::routes::{self, alerts, docs, health, reconciliations, reports, search, status, streams, tables, versions};
 
 /// Every handler that answers a path. A test compares them with the table of routes.
 #[derive(OpenApi)]
@@ -28,6 +28,7 @@ use crate::routes::{self, alerts, docs, health, reconciliations, reports, status
         streams::read::read,
         tables::list::all,
         tables::row::row,
+        search::search,
         reports::list::all,
         reports::row::row,
         reconciliations::newest,
@@ -58,8 +59,8 @@ pub(super) static GENERAL: LazyLock<Value> = LazyLock::new(|| {
         "description": "Every answer merges what the batch layer has counted exactly with what the speed layer has counted since, and says \
                         whether anything may be missing. Times are RFC 3339, in UTC. Errors are problems as of RFC 9457. Each path that \
                         answers GET also answers HEAD. Another method is answered with 405, an unknown path with 404, and a request that takes \
-                        longer than http.request_timeout with 503.\n\nWhat is shown here are the metrics, streams, tables and reports of the \
-                        catalog that runs.",
+                        longer than http.request_timeout with 503.\n\nWhat is shown here are the metrics, streams, tables, search indexes and \
+                        reports of the catalog that runs.",
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
     document["servers"] = json!([{"url": "/"}]);

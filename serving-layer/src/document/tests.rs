@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use shared_logic::catalog::Catalog;
+use shared_logic::index::Search;
 use test_kit::catalogs;
 
 use super::document;
@@ -24,6 +25,16 @@ key = "user_id"
 [tables.users.fields]
 user_id = "string"
 name = "string?"
+[indexes.people]
+from = "tables.users"
+[indexes.people.fields]
+name = "text"
+user_id = "keyword"
+changed_at = "time"
+[indexes.words]
+from = "tables.users"
+[indexes.words.fields]
+name = "text"
 [streams.long_views]
 from = "views"
 where = "dwell_ms > 1000"
@@ -190,6 +201,48 @@ fn streams_tables_and_reports_have_their_fields() {
     let answer = &document["paths"]["/v1/tables/users/{key}"]["get"]["responses"]["200"];
     let body = followed(&document, &answer["content"]["application/json"]["schema"]);
     assert!(body["properties"].get("version").is_some(), "{body}");
+}
+
+#[test]
+fn a_search_index_has_its_fields_as_parameters_and_in_its_documents() {
+    let document = document(&catalog(EVERYTHING), false, 0);
+    let asked = names(&document, "/v1/search/people");
+    let expected = ["changed_at", "limit", "name", "offset", "q", "sort", "user_id", "version"];
+    assert!(asked.keys().eq(expected.iter()), "{:?}", asked.keys());
+    let orders = serde_json::json!(["user_id", "-user_id", "changed_at", "-changed_at"]);
+    assert_eq!(asked["sort"]["schema"]["items"]["enum"], orders, "words of a text are no order");
+    assert_eq!(
+        (&asked["sort"]["explode"], &asked["sort"]["example"]),
+        (&false.into(), &serde_json::json!(["user_id"]))
+    );
+    assert!(!names(&document, "/v1/search/words").contains_key("sort"), "it has nothing to be ordered by");
+    let answer = &document["paths"]["/v1/search/people"]["get"]["responses"]["200"]["content"]["application/json"];
+    let hits = &followed(&document, &answer["schema"])["properties"]["hits"]["items"];
+    let found = followed(&document, &followed(&document, hits)["properties"]["document"]);
+    let fields: Vec<&String> = found["properties"].as_object().map(Map::keys).into_iter().flatten().collect();
+    assert_eq!(fields, ["name", "user_id", "changed_at"]);
+    let rows = names(&document, "/v1/reconciliations");
+    assert_eq!(rows["index"]["schema"]["enum"], serde_json::json!(["people", "words"]));
+    // Where there is none, the path stays as it is.
+    let tiny = super::document(&catalog(catalogs::TINY), false, 0);
+    assert!(names(&tiny, "/v1/search/{index}").contains_key("q"));
+}
+
+#[test]
+fn examples_of_a_search_are_searches() {
+    let catalog = catalog(EVERYTHING);
+    let document = document(&catalog, false, 0);
+    for name in ["people", "words"] {
+        for (parameter, described) in names(&document, &format!("/v1/search/{name}")) {
+            let Some(example) = described.get("example").filter(|_| parameter != "version") else { continue };
+            let text = match example {
+                Value::Array(values) => values[0].as_str().expect("a text").to_owned(),
+                value => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+            };
+            let read = Search::parse(&catalog.indexes[name], [(parameter, text.as_str())]);
+            assert!(read.is_ok(), "{name}: {parameter}={text}: {read:?}");
+        }
+    }
 }
 
 #[test]

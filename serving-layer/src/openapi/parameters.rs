@@ -13,7 +13,7 @@ pub(crate) const OTHER_COLUMNS: &str = "other columns";
 pub(crate) const SEVERAL_COLUMNS: &str = "several columns";
 /// Stands for the same, of which each has to be given.
 pub(crate) const EVERY_COLUMN: &str = "every column";
-/// Stands for the fields of a stream.
+/// Stands for the fields of a stream, or of a search index.
 pub(crate) const FIELDS: &str = "fields";
 /// All of these.
 pub(crate) const STAND_INS: [&str; 4] = [OTHER_COLUMNS, SEVERAL_COLUMNS, EVERY_COLUMN, FIELDS];
@@ -56,7 +56,7 @@ parameters! {
     SeveralColumns => [stand_in(SEVERAL_COLUMNS)];
     /// The columns of a group key, each of which has to be given.
     EveryColumn => [stand_in(EVERY_COLUMN)];
-    /// The fields of a stream.
+    /// The fields of a stream, or of a search index.
     Fields => [stand_in(FIELDS)];
     /// The range of an answer.
     Times => [

@@ -58,8 +58,8 @@ pub(crate) fn components() -> Value {
         },
         "Unavailable": {
             "description": "No answer now: the process is starting, Redis or the store cannot be read, the answer would be incomplete although a \
-                            complete one is required, it would take more than a limit allows, too many clients watch, or the request took too \
-                            long.",
+                            complete one is required, no build of a search index serves or no search server answers, it would take more than a \
+                            limit allows, too many clients watch, or the request took too long.",
             "headers": retry_after,
             "content": problem,
         },

@@ -38,6 +38,8 @@ stand_ins! {
     Output => "An output, as it was written.";
     /// A row of a table.
     Row => "The declared fields of a row.";
+    /// A document of a search index.
+    Document => "The fields of the index that the document has.";
     /// A row of a report.
     ReportColumns => "The columns of a row.";
 }

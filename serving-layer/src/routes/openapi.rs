@@ -15,7 +15,8 @@ use crate::problem::Problem;
 
 /// This document
 ///
-/// OpenAPI 3.1, about the catalog of the version that answers: each of its metrics, streams, tables and reports has paths of its own.
+/// OpenAPI 3.1, about the catalog of the version that answers: each of its metrics, streams, tables, search indexes and
+/// reports has paths of its own.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "openapi", tag = "process",
     params(WhichVersion),

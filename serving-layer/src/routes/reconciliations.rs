@@ -33,13 +33,15 @@ pub(crate) struct Body {
 /// One row for each reconcile of a metric, the newest first. It compares what the speed layer had counted of the offsets that the reconcile
 /// moved to the batch view with what it found there, everything together per bucket. About 500 rows of each metric are kept. A reconcile
 /// that is killed right after its commit has no row. Rows with `stream_check` are checks of streams, which compare what a stream's topic
-/// holds with what is decided again from the archive of its source.
+/// holds with what is decided again from the archive of its source. Rows with `index_check` are checks of search indexes, which compare each
+/// with its table.
 #[utoipa::path(
     get, path = "/v1/reconciliations", operation_id = "listReconciliations", tag = "status",
     params(
         WhichVersion,
-        ("metric" = Option<String>, Query, description = "Only reconciles of this metric. Default: of all. Not together with `stream`."),
-        ("stream" = Option<String>, Query, description = "Only checks of this stream. Not together with `metric`."),
+        ("metric" = Option<String>, Query, description = "Only reconciles of this metric. Default: of all. Not together with `stream` or `index`."),
+        ("stream" = Option<String>, Query, description = "Only checks of this stream. Not together with `metric` or `index`."),
+        ("index" = Option<String>, Query, description = "Only checks of this search index. Not together with `metric` or `stream`."),
         ("limit" = Option<usize>, Query, description = "How many rows at most. Default: 20.", minimum = 1, maximum = 1000, example = 5),
     ),
     responses((status = 200, description = "The rows; none as long as nothing was reconciled.", body = OfVersion<Body>), Refusals),

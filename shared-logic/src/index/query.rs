@@ -16,8 +16,10 @@ pub const LIMIT_MAX: u64 = 100;
 pub const OFFSET_MAX: u64 = 1_000;
 /// The hits of an answer whose search names no limit.
 const LIMIT: u64 = 20;
-/// The longest `q`, and the longest value of a field.
-const TEXT_MAX: usize = 512;
+/// The longest value of a parameter, in bytes.
+pub const TEXT_MAX: usize = 512;
+/// The parameter that says by what hits are ordered.
+const SORT: &str = "sort";
 /// The longest time that the server may search, in milliseconds.
 const TIMEOUT_MS: u64 = 2_000;
 /// What of its small language `q` may use.
@@ -58,6 +60,8 @@ pub struct Sort {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {fix}")]
 pub struct NotASearch {
+    /// The parameter that has to change.
+    pub parameter: String,
     /// What is wrong.
     pub what: String,
     /// What to do.
@@ -76,13 +80,13 @@ impl Search {
         let mut search = Search { q: None, filters: Vec::new(), sort: Vec::new(), limit: LIMIT, offset: 0 };
         for (name, value) in parameters {
             if value.len() > TEXT_MAX {
-                return Err(mistake(format!("`{name}` is longer than {TEXT_MAX} bytes"), "shorten it"));
+                return Err(mistake(name, format!("`{name}` is longer than {TEXT_MAX} bytes"), "shorten it"));
             }
             match name {
                 "q" => search.q = Some(value.trim().to_owned()).filter(|q| !q.is_empty()),
                 "limit" => search.limit = number(name, value, 1, LIMIT_MAX)?,
                 "offset" => search.offset = number(name, value, 0, OFFSET_MAX)?,
-                "sort" => {
+                SORT => {
                     for part in value.split(',') {
                         search.sort.push(sort(index, part.trim())?);
                     }
@@ -144,7 +148,7 @@ fn words(index: &Index, q: &str) -> Value {
 }
 
 fn filter(index: &Index, name: &str, value: &str) -> Result<Filter, NotASearch> {
-    let kind = known(index, name)?;
+    let kind = known(index, name, name)?;
     let of = match (kind, value.split_once("..")) {
         (IndexKind::Integer | IndexKind::Float | IndexKind::Time, Some((from, to))) => {
             let bound = |text: &str| if text.is_empty() { Ok(None) } else { self::value(name, kind, text).map(Some) };
@@ -170,32 +174,37 @@ fn value(name: &str, kind: IndexKind, text: &str) -> Result<Value, NotASearch> {
         IndexKind::Time => "an instant such as 2026-04-24T09:30:00Z, or a range of two with `..` between them",
         IndexKind::Boolean => "true or false",
     };
-    read.ok_or_else(|| mistake(format!("`{name}` is {text:?}"), &format!("write {example}")))
+    read.ok_or_else(|| mistake(name, format!("`{name}` is {text:?}"), &format!("write {example}")))
 }
 
 fn sort(index: &Index, text: &str) -> Result<Sort, NotASearch> {
     let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
-    if known(index, name)? == IndexKind::Text {
+    if known(index, name, SORT)? == IndexKind::Text {
         let what = format!("`sort` names `{name}`, whose texts are taken apart into words");
-        return Err(mistake(what, "sort by another field, or index it as \"keyword\""));
+        return Err(mistake(SORT, what, "sort by another field, or index it as \"keyword\""));
     }
     Ok(Sort { field: name.to_owned(), descending })
 }
 
-fn known(index: &Index, name: &str) -> Result<IndexKind, NotASearch> {
+/// How the field of that name is indexed, which a parameter names.
+fn known(index: &Index, name: &str, parameter: &str) -> Result<IndexKind, NotASearch> {
     let names = index.fields.iter().map(|field| field.name.as_str());
-    let unknown =
-        || mistake(format!("index `{}` has no field `{name}`", index.name), &suggest::fix(name, "fields", names));
+    let unknown = || {
+        let what = format!("index `{}` has no field `{name}`", index.name);
+        mistake(parameter, what, &suggest::fix(name, "fields", names))
+    };
     index.field(name).map(|field| field.kind).ok_or_else(unknown)
 }
 
 fn number(name: &str, value: &str, least: u64, most: u64) -> Result<u64, NotASearch> {
     let number = value.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| mistake(format!("`{name}` is {value:?}"), &format!("write an integer from {least} to {most}")))
+    number.ok_or_else(|| {
+        mistake(name, format!("`{name}` is {value:?}"), &format!("write an integer from {least} to {most}"))
+    })
 }
 
-fn mistake(what: String, fix: &str) -> NotASearch {
-    NotASearch { what, fix: fix.to_owned() }
+fn mistake(parameter: &str, what: String, fix: &str) -> NotASearch {
+    NotASearch { parameter: parameter.to_owned(), what, fix: fix.to_owned() }
 }
 
 #[cfg(test)]
@@ -247,5 +256,11 @@ mod tests {
         assert!(refused(&[("born", "1990")]).contains("2026-04-24T09:30:00Z"));
         assert!(refused(&[("sort", "name")]).contains("keyword"));
         assert!(refused(&[("q", &"x".repeat(513))]).contains("longer than 512 bytes"));
+        let parameter = |parameters: &[(&str, &str)]| {
+            Search::parse(&index(), parameters.iter().copied()).expect_err("no search").parameter
+        };
+        for (name, value) in [("plam", "pro"), ("limit", "0"), ("age", "old"), ("sort", "plam"), ("sort", "name")] {
+            assert_eq!(parameter(&[("q", "ada"), (name, value)]), name, "{name}={value}");
+        }
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use shared_logic::catalog::{CHANGED_AT, Catalog, Metric, Report, Stream, Table};
+use shared_logic::catalog::{CHANGED_AT, Catalog, Index, Metric, Report, Stream, Table};
 use shared_logic::measure::MeasureKind;
 use shared_logic::report::Layout;
 use shared_logic::schema::Field;
 use shared_logic::time::{DAY_US, HOUR_US, format_day, local_date};
 
-use super::columns;
+use super::{columns, indexed};
 use crate::answer::duration_text;
 use crate::document::references;
 use crate::openapi::{EVERY_COLUMN, FIELDS, OTHER_COLUMNS, SEVERAL_COLUMNS};
@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Metric,
     Stream,
     Table,
+    Index,
     Report,
 }
 
@@ -47,10 +48,12 @@ pub(super) enum Choice {
     Such(Value),
     /// A value of this schema; this is one.
     Typed(Value, Value),
+    /// Nothing, so that there is no such parameter.
+    LeftOut,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 4] = [Kind::Metric, Kind::Stream, Kind::Table, Kind::Report];
+    pub(super) const ALL: [Kind; 5] = [Kind::Metric, Kind::Stream, Kind::Table, Kind::Index, Kind::Report];
 
     /// The name of the parameter in the path.
     pub(super) fn name(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Kind {
             Kind::Metric => "metric",
             Kind::Stream => "stream",
             Kind::Table => "table",
+            Kind::Index => "index",
             Kind::Report => "report",
         }
     }
@@ -73,6 +77,7 @@ impl Kind {
             Kind::Metric => &["Values", "Key"],
             Kind::Stream => &["Output"],
             Kind::Table => &["Row"],
+            Kind::Index => &["Document"],
             Kind::Report => &["ReportColumns"],
         }
     }
@@ -103,6 +108,7 @@ impl Choice {
                 parameter["schema"] = schema.clone();
                 parameter["example"] = example.clone();
             }
+            Choice::LeftOut => {}
         }
         parameter
     }
@@ -131,6 +137,7 @@ pub(super) fn all(catalog: &Catalog, now_us: i64) -> BTreeMap<Kind, Vec<Subject>
         (Kind::Metric, catalog.metrics.values().map(|metric| of_metric(catalog, metric)).collect()),
         (Kind::Stream, catalog.streams.values().map(|stream| of_stream(catalog, stream)).collect()),
         (Kind::Table, catalog.tables.values().map(|table| of_table(catalog, table)).collect()),
+        (Kind::Index, catalog.indexes.values().map(of_index).collect()),
         (Kind::Report, catalog.reports.values().map(|report| of_report(catalog, report, now_us)).collect()),
     ])
 }
@@ -197,6 +204,19 @@ fn of_table(catalog: &Catalog, table: &Table) -> Subject {
         parameters: BTreeMap::new(),
         choices: key.map(|key| ("key", key)).into_iter().collect(),
         schemas: BTreeMap::from([("Row", columns::object(declared, false))]),
+    }
+}
+
+fn of_index(index: &Index) -> Subject {
+    let order = indexed::order(index);
+    let order = order.map_or(Choice::LeftOut, |(schema, example)| Choice::Typed(schema, example));
+    Subject {
+        kind: Kind::Index,
+        name: index.name.clone(),
+        description: format!("Searches of documents by {}, of what {} holds.", index.id, index.from),
+        parameters: BTreeMap::from([(FIELDS, index.fields.iter().map(indexed::parameter).collect())]),
+        choices: BTreeMap::from([("sort", order)]),
+        schemas: BTreeMap::from([("Document", indexed::document(index))]),
     }
 }
 

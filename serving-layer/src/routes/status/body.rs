@@ -24,6 +24,7 @@ pub(crate) struct Status {
     pub(super) streams: Vec<StreamStatus>,
     /// How far the batch layer has materialised each table. Members are null before the first time.
     pub(super) tables: Vec<TableStatus>,
+    /// How far each search index is. Only where the catalog has indexes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) indexes: Vec<IndexStatus>,
     /// The version of each metric's batch view.

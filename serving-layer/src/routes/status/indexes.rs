@@ -3,60 +3,83 @@
 use futures::future::join_all;
 use platform::telemetry::error_text;
 use serde::Serialize;
-use shared_logic::contracts::index::{Build, IndexCheck};
+use shared_logic::contracts::index::{Build, BuildStage, IndexCheck, Why};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::time::format_rfc3339;
 use storage::RowsOf;
+use utoipa::ToSchema;
 
 use crate::search_read::{Known, SearchReader};
 use crate::versions::Version;
 
 /// What the status says of a search index.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IndexStatus {
     index: String,
+    /// The hash of what decides which documents it is to have.
     definition: String,
-    /// The build that searches ask.
+    /// The build that searches ask; null if none serves.
+    #[schema(required = true)]
     serving: Option<u64>,
     builds: Vec<BuildStatus>,
     /// How many records of the log are not in it; null if that is not known.
+    #[schema(required = true)]
     records_behind: Option<i64>,
+    /// What the search server has refused of the build that searches ask; null if that is not known.
+    #[schema(required = true)]
     refused: Option<RefusedStatus>,
+    /// What the last check has found; null before the first.
+    #[schema(required = true)]
     last_check: Option<CheckStatus>,
     /// Why the search server, or the table of reconciles, could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error: Option<String>,
 }
 
 /// A build of an index.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IndexBuild)]
 pub(crate) struct BuildStatus {
     number: u64,
+    /// The hash of what decides which documents it has.
     definition: String,
+    #[schema(value_type = BuildStage)]
     stage: &'static str,
+    /// Why it was begun: `none` served, the one before did not have all `partitions` or may hold what was `erased`, a check found that one
+    /// `different` from its table, or an operator has `asked` for it.
+    #[schema(value_type = Why)]
     why: &'static str,
+    /// How many rows it begins with.
     rows: u64,
+    /// How many of them were written.
     loaded: u64,
+    /// When a check last found it equal to its table.
+    #[schema(required = true, format = DateTime)]
     equal_at: Option<String>,
 }
 
 /// What the search server has refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IndexRefused)]
 pub(crate) struct RefusedStatus {
     count: u64,
+    /// The first of them.
     first: Vec<RefusedDocument>,
 }
 
 /// A document that the search server has refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefusedDocument {
     id: String,
     reason: String,
 }
 
 /// What the last check has found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastIndexCheck)]
 pub(crate) struct CheckStatus {
+    #[schema(format = DateTime)]
     at: String,
     #[serde(flatten)]
     check: IndexCheck,

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 /// Of how many ids a check names the difference.
 pub const NAMED_MAX: usize = 20;
 
-/// An index, compared with its table at one vector of offsets, those of the materialised table.
+/// An index, compared with its table at one vector of offsets, those of the materialised table. `missing`, `extra` and `different` are zero as
+/// long as every document is what its row says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IndexCheck {
     /// The number of the build.
     pub build: u64,
@@ -34,11 +36,13 @@ pub struct IndexCheck {
     pub first: Vec<IndexDifference>,
     /// Why nothing was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub not_checked: Option<NotChecked>,
 }
 
 /// An id whose document is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IndexDifference {
     /// The id.
     pub id: String,
@@ -48,6 +52,7 @@ pub struct IndexDifference {
 
 /// What is wrong with a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IndexDifferenceKind {
     /// It is not there.
@@ -60,6 +65,7 @@ pub enum IndexDifferenceKind {
 
 /// Why an index was not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = IndexNotChecked))]
 #[serde(rename_all = "snake_case")]
 pub enum NotChecked {
     /// Its lanes had not come to the table's offsets in time.

@@ -62,6 +62,7 @@ pub struct Build {
 
 /// How far a build has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = IndexBuildStage))]
 #[serde(rename_all = "snake_case")]
 pub enum BuildStage {
     /// Rows of the materialised table are written.
@@ -78,6 +79,7 @@ pub enum BuildStage {
 
 /// Why a build was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = IndexBuildWhy))]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// There was none of this definition, or the server has lost it.
