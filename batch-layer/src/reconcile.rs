@@ -9,6 +9,7 @@
 //! killed leaves files that no version refers to, never half a view. A view of another definition is *rebuilt* instead: beside
 //! it, day by day, after all other metrics, for a bounded time.
 //!
+//! - `prepared`: what the reconciles of a source share;
 //! - `shards`: new slices, and how far closed logs were counted (R3, R6, R12, R13);
 //! - `slices`: which slices the archive can vouch for (R12);
 //! - `cut`: which offsets (R1, R13);
@@ -48,6 +49,7 @@ mod identities;
 mod indexes;
 mod over;
 mod plan;
+mod prepared;
 mod progress;
 mod rebuild;
 mod report;
@@ -73,22 +75,21 @@ use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Deployment, Metric, Source};
-use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use shared_logic::version::DeployedVersions;
-use storage::{Archive, BatchView, Reconciliations, Storage};
+use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::day::{DayDone, DayTask};
 use self::plan::{Counted, Plan};
+use self::prepared::Prepared;
 use self::rebuild::Turn;
 use self::room::{DAYS_AT_ONCE, Room};
 use self::shards::Shards;
 use self::slices::Slices;
 
-use crate::archive_rows::witnesses::Records;
 use crate::index::Loads;
 use crate::progress::Progress;
 
@@ -270,18 +271,11 @@ impl Reconciler {
         shards.others = self.others_with(source);
         if self.closed_logs_alone {
             let slices = shards::of_open_partitions(&archive.facts());
-            return Ok(Some(Prepared {
-                archive,
-                shards,
-                slices,
-                known: Records::new(),
-                reconciliations: Vec::new(),
-                rows: None,
-            }));
+            return Ok(Some(Prepared::new(archive, shards, slices)));
         }
         let slices = shards.rotate(&mut archive, self.max_slices).await?;
         cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
-        Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new(), rows: None }))
+        Ok(Some(Prepared::new(archive, shards, slices)))
     }
 
     /// Whether the speed layer has opened a shard of a source for this version, of a log that has not ended.
@@ -500,19 +494,6 @@ fn report(metric: &Metric, outcome: Outcome, started: Instant) -> Report {
     let report = Report { source, metric: name, outcome, took: started.elapsed() };
     report.record();
     report
-}
-
-/// A source whose shards are rotated: what the reconciles of its metrics share.
-struct Prepared<'a> {
-    archive: Archive,
-    shards: Shards<'a>,
-    slices: Slices,
-    /// Archived records that were looked up as witnesses of slices (R12).
-    known: Records,
-    /// What was committed so far, and is not kept yet.
-    reconciliations: Vec<Reconciliation>,
-    /// The table that keeps it, if it was opened beforehand.
-    rows: Option<Reconciliations>,
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Reporter {
                 is_overtaken
                     && before.definition == of_date.definition
                     && before.view_version >= of_date.view_version
-                    && is_free_of(before, &of_date.erased)
+                    && is_free_of(&before.erased, &of_date.erased)
             }) {
                 return Ok(done(DateOutcome::LeftToAnother, before.rows, table.version()));
             }
@@ -53,7 +53,7 @@ impl Reporter {
                 && self.is_same(table, date, &rows, &in_memory).await?
             {
                 // That they hold nothing of what was erased since is kept, or they would be computed again by each run.
-                if !is_free_of(before, &of_date.erased) {
+                if !is_free_of(&before.erased, &of_date.erased) {
                     let committed = table.note_erased(date, of_date.erased.clone()).await?;
                     if committed == Committed::Conflict {
                         tokio::time::sleep(backoff.wait()).await;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::contracts::report::DateNote;
 use crate::time::{HOUR_US, TimeRange};
 
 /// Events that a commit has taken out of the archive of a source.
@@ -17,42 +16,30 @@ pub struct TakenOut {
 }
 
 /// P1: whether the rows of a day, which has these instants, may hold some of these events: they were computed before the events were taken
-/// out, and some of the events happened on that day.
-pub fn may_hold_erased(note: &DateNote, times: TimeRange, taken_out: &[TakenOut]) -> bool {
+/// out, and some of the events happened on that day. `known` is, by source, the version of its archive that had last taken events out when the
+/// rows were computed.
+pub fn may_hold_erased(known: &BTreeMap<String, u64>, times: TimeRange, taken_out: &[TakenOut]) -> bool {
     let is_of_day =
         |hours: &BTreeSet<i64>| hours.range(times.from_us.saturating_sub(HOUR_US) + 1..times.to_us).next().is_some();
     taken_out.iter().any(|part| {
-        let is_known = note.erased.get(&part.source).is_some_and(|known| *known >= part.version);
+        let is_known = known.get(&part.source).is_some_and(|version| *version >= part.version);
         !is_known && part.hours.as_ref().is_none_or(is_of_day)
     })
 }
 
-/// Whether what is noted of rows says that they hold none of the events that were erased by then. `erased` is what is said of rows that are
+/// Whether rows of which that is known hold none of the events that were erased by then. `erased` is what would be known of rows that are
 /// computed now.
-pub fn is_free_of(note: &DateNote, erased: &BTreeMap<String, u64>) -> bool {
-    erased.iter().all(|(source, version)| note.erased.get(source).is_some_and(|known| known >= version))
+pub fn is_free_of(known: &BTreeMap<String, u64>, erased: &BTreeMap<String, u64>) -> bool {
+    erased.iter().all(|(source, version)| known.get(source).is_some_and(|known| known >= version))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::DefinitionHash;
-    use crate::log::Offsets;
     use crate::time::DAY_US;
 
-    fn note(erased: &[(&str, u64)]) -> DateNote {
-        DateNote {
-            definition: DefinitionHash::of_none(),
-            version: "v1".to_owned(),
-            view_version: 1,
-            cut: Offsets::default(),
-            arrived: Offsets::default(),
-            tables: BTreeMap::new(),
-            erased: erased.iter().map(|(source, version)| ((*source).to_owned(), *version)).collect(),
-            rows: 1,
-            committed_at_us: 0,
-            revisions: 0,
-        }
+    fn known(erased: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        erased.iter().map(|(source, version)| ((*source).to_owned(), *version)).collect()
     }
 
     fn part(version: u64, hours: Option<&[i64]>) -> TakenOut {
@@ -63,8 +50,7 @@ mod tests {
     #[test]
     fn a_day_is_written_anew_for_what_was_erased_of_its_hours_since() {
         let second = TimeRange { from_us: DAY_US, to_us: 2 * DAY_US };
-        let may =
-            |known: &[(&str, u64)], hours: Option<&[i64]>| may_hold_erased(&note(known), second, &[part(5, hours)]);
+        let may = |of: &[(&str, u64)], hours: Option<&[i64]>| may_hold_erased(&known(of), second, &[part(5, hours)]);
         assert!(may(&[], Some(&[24])) && may(&[("s", 4)], Some(&[3, 47])) && may(&[("s", 4)], None));
         assert!(!may(&[("s", 5)], Some(&[24])) && !may(&[("s", 6)], None), "it was computed without them");
         assert!(!may(&[], Some(&[23, 48])) && !may(&[], Some(&[])), "they happened on other days");
@@ -72,15 +58,15 @@ mod tests {
         // A day of a zone may begin within an hour of UTC.
         let shifted = TimeRange { from_us: DAY_US + HOUR_US / 2, to_us: 2 * DAY_US + HOUR_US / 2 };
         for (hour, is_of_day) in [(23, false), (24, true), (48, true), (49, false)] {
-            assert_eq!(may_hold_erased(&note(&[]), shifted, &[part(5, Some(&[hour]))]), is_of_day, "{hour}");
+            assert_eq!(may_hold_erased(&known(&[]), shifted, &[part(5, Some(&[hour]))]), is_of_day, "{hour}");
         }
     }
 
     #[test]
     fn rows_are_free_of_what_was_erased_by_the_version_that_they_name_or_before() {
-        let now = |version| BTreeMap::from([("s".to_owned(), version)]);
-        assert!(is_free_of(&note(&[]), &BTreeMap::new()), "nothing was erased");
-        assert!(is_free_of(&note(&[("s", 7)]), &now(7)) && is_free_of(&note(&[("s", 7)]), &now(5)));
-        assert!(!is_free_of(&note(&[("s", 7)]), &now(8)) && !is_free_of(&note(&[]), &now(8)));
+        let now = |version| known(&[("s", version)]);
+        assert!(is_free_of(&known(&[]), &BTreeMap::new()), "nothing was erased");
+        assert!(is_free_of(&known(&[("s", 7)]), &now(7)) && is_free_of(&known(&[("s", 7)]), &now(5)));
+        assert!(!is_free_of(&known(&[("s", 7)]), &now(8)) && !is_free_of(&known(&[]), &now(8)));
     }
 }

@@ -54,7 +54,7 @@ impl Storage {
             if retired_before.is_some_and(|before| times.from_us < before.saturating_mul(DAY_US)) {
                 days.retired.push(day);
             }
-            if !may_hold_erased(of_date, times, &taken_out) {
+            if !may_hold_erased(&of_date.erased, times, &taken_out) {
                 continue;
             }
             let is_held = view.is_none_or(|view| !view.is_retired(day_of(times.from_us)));

@@ -3,6 +3,7 @@
 use platform::settings::{Secret, Span};
 use polars::prelude::{IntoLazy, df};
 use shared_logic::catalog::DefinitionHash;
+use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Instance, KnownFields, ShardKeys};
 use shared_logic::identity::Identity;
