@@ -51,6 +51,7 @@ main() {
         [ "$purpose" != profile ] || need pgrep procps
         [ "$purpose" != test ] || need_python
         [ "$purpose" != test ] || need promtool prometheus
+        [ "$purpose" != test ] || need_javac
         [ "$purpose" != test-cdc ] || need_postgres
         ;;
     lint | fuzz) ;;
@@ -66,6 +67,7 @@ main() {
     run) try_kafka ;;
     test)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
+        "$here/search-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/schema-registry.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/second-observer.sh" >/dev/null || not_fetched
         ;;
@@ -101,6 +103,11 @@ need_java() {
     [ "${major:-0}" -ge 17 ] || packages="$packages openjdk-17-jre-headless"
 }
 
+# The program that starts the search server is compiled where it runs.
+need_javac() {
+    need javac openjdk-17-jdk-headless
+}
+
 # The second observer of the tables is a Python program, with packages in an environment of its own.
 need_python() {
     python3 -c 'import ensurepip, tomllib' 2>/dev/null || packages="$packages python3-venv"
@@ -122,8 +129,8 @@ try_kafka() {
         echo "Kafka cannot be run here: see above. \`braid up\` uses a broker inside its process, which forgets on exit." >&2
 }
 
-# Without Kafka's jars, tests use the in-process broker; without those, the schema registry or the second observer, they name what they
-# could not test.
+# Without Kafka's jars, tests use the in-process broker; without those, the search server, the schema registry or the second
+# observer, they name what they could not test.
 not_fetched() {
     [ -z "${NO_INSTALL:-}" ] || missing=1
 }

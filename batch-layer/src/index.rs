@@ -116,7 +116,7 @@ fn live(facts: &Facts) -> Vec<PartitionId> {
     facts.partitions().map(|(id, _)| id).filter(|id| !facts.is_ended(id)).collect()
 }
 
-/// What comes of each id, once more than one index follows the same rows.
+/// What these indexes follow, by the name of its table: several may follow the same.
 pub(crate) fn subjects(units: &[IndexUnit]) -> HashMap<String, Subject> {
     let subject = |unit: &IndexUnit| Subject::of_index(&unit.catalog, &unit.catalog.indexes[&unit.index]);
     units.iter().map(subject).map(|subject| (subject.name.clone(), subject)).collect()

@@ -129,7 +129,7 @@ mod tests {
         let (a, b) = (("a", json!({"n": 1, SLICE: 3})), ("b", json!({"n": 2, SLICE: 63})));
         assert!(oracle.is_held_by(&held(&[a.clone(), b.clone()])).is_ok());
         let wrong = [
-            (held(&[a.clone()]), "b is missing"),
+            (held(std::slice::from_ref(&a)), "b is missing"),
             (held(&[a.clone(), ("b", json!({"n": 9, SLICE: 1}))]), "b is "),
             (held(&[a.clone(), ("b", json!({"n": 2, SLICE: 64}))]), "b is "),
             (held(&[a.clone(), b, ("c", json!({"n": 3, SLICE: 1}))]), "c should not be there"),

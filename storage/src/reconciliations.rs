@@ -278,6 +278,7 @@ fn frame(rows: &[Reconciliation]) -> PolarsResult<DataFrame> {
 mod tests {
     use platform::settings;
     use shared_logic::catalog::Deployment;
+    use shared_logic::contracts::index::IndexCheck;
     use shared_logic::contracts::reconciliation::StreamCheck;
 
     use super::*;
@@ -315,6 +316,11 @@ mod tests {
         Reconciliation { stream_check: Some(StreamCheck::default()), ..row(stream, version) }
     }
 
+    /// A check of a search index.
+    fn of_index(index: &str, version: u64) -> Reconciliation {
+        Reconciliation { index_check: Some(IndexCheck::default()), ..row(index, version) }
+    }
+
     fn versions(rows: &[Reconciliation]) -> Vec<u64> {
         rows.iter().map(|row| row.view_version).collect()
     }
@@ -337,16 +343,18 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_stream_and_a_metric_of_one_name_have_rows_of_their_own() {
+    async fn a_metric_a_stream_and_an_index_of_one_name_have_rows_of_their_own() {
         let folder = tempfile::tempdir().expect("a folder");
         let storage = storage(&folder);
         let mut table = storage.create_reconciliations().await.expect("created");
         assert_eq!(table.keep("s", &[row("a", 1), check("a", 1), check("b", 2)], 10).await.expect("kept"), 3);
         assert_eq!(table.keep("s", &[check("a", 1)], 10).await.expect("kept"), 0, "it is there already");
+        assert_eq!(table.keep("s", &[of_index("a", 1)], 10).await.expect("kept"), 1);
         assert_eq!(table.newest(RowsOf::Metric("a"), 10).await.expect("read"), [row("a", 1)]);
         assert_eq!(table.newest(RowsOf::Stream("a"), 10).await.expect("read"), [check("a", 1)]);
+        assert_eq!(table.newest(RowsOf::Index("a"), 10).await.expect("read"), [of_index("a", 1)]);
         assert_eq!(table.newest(RowsOf::Metric("b"), 10).await.expect("read"), []);
-        assert_eq!(table.newest(RowsOf::All, 10).await.expect("read").len(), 3);
+        assert_eq!(table.newest(RowsOf::All, 10).await.expect("read").len(), 4);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -121,7 +121,7 @@ impl Keeper<'_> {
     async fn put_progress(&self, basis: &Basis, number: u64) -> Result<(), IndexError> {
         for (id, cursor) in basis.note.next.iter() {
             let known = basis.facts.partition(id).filter(|known| known.next == cursor);
-            let progress = Progress { cursor, witness: known.and_then(|known| known.witness.clone()), at_us: now_us() };
+            let progress = Progress { cursor, witness: known.and_then(|known| known.witness), at_us: now_us() };
             if !self.client.put_progress(&self.unit.index, number, id, &progress).await? {
                 return Err(IndexError::Overtaken);
             }

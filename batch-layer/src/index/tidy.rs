@@ -7,14 +7,14 @@ use tracing::info;
 use super::{IndexError, Keeper};
 
 impl Keeper<'_> {
-    /// Ends the builds that may hold what was erased, at once. Those of a definition that no version has any more are ended as well: by how
-    /// many erasures they were made is known, and the archive is the same.
+    /// Ends the builds that may hold what was erased, at once. Those of a definition that no version has any more are ended as well, by the
+    /// same number of erasures: one that is ended without need is only no way back any more.
     pub(super) async fn end_erased(&self, erasures: usize) -> Result<IndexState, IndexError> {
         let (own, definitions) = (&self.unit.definition, self.definitions());
         self.step(|state| {
             let may_hold = state.builds.iter().filter(|(_, build)| {
                 let is_looked_after =
-                    build.definition == *own || self.unit.is_active && !definitions.contains(&build.definition);
+                    build.definition == *own || (self.tidies() && !definitions.contains(&build.definition));
                 is_looked_after && build.stage != BuildStage::Ended && build.erasures < erasures
             });
             Ok(may_hold.fold(state.clone(), |next, (number, _)| next.end(*number)))
@@ -22,15 +22,17 @@ impl Keeper<'_> {
         .await
     }
 
-    /// Deletes the builds that ended, and those of which nothing is known. Only the host of the active version's definition does so.
+    /// Deletes the builds that ended, and those of which nothing is known. Only the host of one definition does so: of the active version's,
+    /// if that has the index.
     pub(super) async fn tidy(&self) -> Result<(), IndexError> {
-        if !self.unit.is_active {
+        if !self.tidies() {
             return Ok(());
         }
         let (index, definitions) = (&self.unit.index, self.definitions());
+        let active = self.unit.is_active.then_some(&self.unit.definition);
         // Before the state: a build that is begun meanwhile is named there.
         let there = self.client.indexes_of(index).await?;
-        let state = self.step(|state| Ok(state.tidied(&definitions, Some(&self.unit.definition)))).await?;
+        let state = self.step(|state| Ok(state.tidied(&definitions, active))).await?;
         let names: Vec<String> = state.builds.keys().map(|number| self.build_name(*number)).collect();
         for unknown in there.iter().filter(|info| !names.contains(&info.name)) {
             info!(index, name = unknown.name, "deleting an index of which nothing is known");
@@ -65,5 +67,12 @@ impl Keeper<'_> {
             info!(index, build = number, "the alias is that of another build");
         }
         Ok(())
+    }
+
+    /// Whether it looks after what belongs to no definition of a version.
+    fn tidies(&self) -> bool {
+        let units: Vec<_> = self.versions.indexes().into_iter().filter(|unit| unit.index == self.unit.index).collect();
+        let first = units.iter().find(|unit| unit.is_active).or(units.first());
+        first.is_some_and(|unit| unit.definition == self.unit.definition)
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! It embeds a Kafka and a Redis that the settings do not name, creates topics and tables, starts the layers exactly as their
 //! own binaries do, and prints one line with all addresses. It stops in the direction of the flow: traffic, speed, archive,
-//! schedule, serving, and then Redis and Kafka. If a layer fails, all others are stopped, in the same order.
+//! schedule, serving, and then Redis, Kafka and the search server. If a layer fails, all others are stopped, in the same order.
 //!
-//! - `dependencies`: Kafka and Redis, named or embedded;
+//! - `dependencies`: Kafka, Redis and the search server, named or embedded;
 //! - `layers`: what runs, in the order in which it stops;
 //! - `archived`: tells producers how far the archive has come, if they have to know.
 
@@ -54,11 +54,16 @@ const TRAFFIC: Mix =
 /// Kafka needs Java 17 or newer, and its jars where deploy/kafka-jars.sh puts them, or in the folder that BRAID_KAFKA_JARS names.
 /// If it cannot be run, a broker inside this process replaces it, which keeps only the newest 5 MiB of each partition and forgets
 /// all records on exit. `--kafka in-process` asks for that broker, and `--kafka child` for Kafka and no replacement.
+///
+/// With `--search`, an OpenSearch keeps the catalog's search indexes, and the line has `search=URL` as well. It needs Java, and its jars
+/// where deploy/search-jars.sh puts them, or in the folder that BRAID_SEARCH_JARS names. Another server is named with
+/// `--set search.url=URL`. Without either, indexes are not kept.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid up
   braid up --http 127.0.0.1:0 --data /tmp/braid --no-traffic
   braid up --kafka in-process
+  braid up --search
   braid up --catalog my.toml --kafka broker-1:9092,broker-2:9092 --redis redis://cache:6379")]
 pub struct Args {
     /// Where to listen for queries; port 0 takes a free one [default: 127.0.0.1:8080]
@@ -70,6 +75,9 @@ pub struct Args {
     /// Send no sample traffic; it is never sent to a Kafka that was named
     #[arg(long)]
     no_traffic: bool,
+    /// Run an OpenSearch for the catalog's search indexes
+    #[arg(long)]
+    search: bool,
 }
 
 /// Runs the command until a signal, or until something fails.
@@ -93,7 +101,7 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
     let started = tokio::select! {
         biased;
         () = shutdown.requested() => return Ok(ExitCode::SUCCESS),
-        started = Dependencies::start(&mut settings, &catalog) => started,
+        started = Dependencies::start(&mut settings, &catalog, args.search) => started,
     };
     let mut dependencies = started?;
     let mut layers = Layers::default();
@@ -224,6 +232,13 @@ async fn ready(address: SocketAddr) -> Result<()> {
 fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     if let Some(metric) = catalog.metrics.keys().next_back() {
         info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
+    }
+    if let Some(index) = catalog.indexes.keys().next() {
+        if settings.search.is_named() {
+            info!("search: curl 'http://{address}/v1/search/{index}?q=WORD'");
+        } else {
+            info!("the catalog has search indexes, which `--search` keeps and searches");
+        }
     }
     if let Some(source) = catalog.inputs().filter(|source| !source.format.names_schemas()).last() {
         let (name, brokers) = (&source.name, &settings.kafka.brokers);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use platform::clock::now_us;
 use platform::telemetry::error_text;
-use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::index::{IndexState, Refused};
 use shared_logic::log::PartitionId;
 use storage::SearchClient;
@@ -22,12 +21,8 @@ const REFUSED_EVERY: u32 = 10;
 /// How many refused documents are named.
 const REFUSED_NAMED: u64 = 5;
 
-/// What is known of a source's topic.
-struct Log {
-    /// The partitions that it has now.
-    ids: Vec<(i32, PartitionId)>,
-    facts: Arc<Facts>,
-}
+/// The partitions that a topic has now.
+type Partitions = Vec<(i32, PartitionId)>;
 
 impl SearchReader {
     /// Looks how far the index is, until the task is ended. It ends at once where no server is named.
@@ -67,12 +62,12 @@ impl SearchReader {
         };
         let build = chosen(&state, &self.definition).map(|(number, _)| number);
         let topic = snapshot.as_ref().and_then(|snapshot| snapshot.topic(source)?.value.as_ref()?.log.clone());
-        let log = topic.map(|(log, partitions)| {
+        let log = topic.map(|(log, partitions)| -> Partitions {
             let facts = facts.unwrap_or_default();
-            Log { ids: (0..partitions).map(|partition| (partition, facts.current(&log, partition))).collect(), facts }
+            (0..partitions).map(|partition| (partition, facts.current(&log, partition))).collect()
         });
         let looked = match (build, &log) {
-            (Some(number), Some(log)) => self.behind(client, (number, &state), log, seen).await,
+            (Some(number), Some(partitions)) => self.behind(client, (number, &state), partitions, seen).await,
             _ => Ok(Behind::default()),
         };
         let (behind, error) = match looked {
@@ -92,26 +87,26 @@ impl SearchReader {
         &self,
         client: &SearchClient,
         (number, state): (u64, &IndexState),
-        log: &Log,
+        partitions: &[(i32, PartitionId)],
         seen: &mut Seen,
     ) -> Result<Behind, String> {
         seen.of(number);
         let base = &state.builds[&number].base;
-        let partitions: Vec<i32> = log.ids.iter().map(|(partition, _)| *partition).collect();
+        let numbers: Vec<i32> = partitions.iter().map(|(partition, _)| *partition).collect();
         let asked_us = now_us();
-        let ends = within(self.topics.ends(&self.topic, &partitions)).await?;
-        let ids: Vec<PartitionId> = log.ids.iter().map(|(_, id)| id.clone()).collect();
+        let ends = within(self.topics.ends(&self.topic, &numbers)).await?;
+        let ids: Vec<PartitionId> = partitions.iter().map(|(_, id)| id.clone()).collect();
         let progress = within(client.progress(&self.index.name, number, &ids)).await?;
         let read_us = now_us();
         let lacking: Vec<i32> =
-            log.ids.iter().filter(|(_, id)| base.get(id).is_none()).map(|(partition, _)| *partition).collect();
+            partitions.iter().filter(|(_, id)| base.get(id).is_none()).map(|(partition, _)| *partition).collect();
         let starts = if lacking.is_empty() {
             BTreeMap::new()
         } else {
             within(self.topics.starts(&self.topic, &lacking)).await?
         };
         let mut records = Some(0_i64);
-        for ((partition, id), progress) in log.ids.iter().zip(&progress) {
+        for ((partition, id), progress) in partitions.iter().zip(&progress) {
             let end = ends.get(partition).copied();
             if let Some(end) = end {
                 seen.end(id, asked_us, end);
@@ -122,7 +117,7 @@ impl SearchReader {
                     Some(progress.cursor)
                 }
                 // What the build does not have, it lacks from where it begins.
-                (None, Some(start)) => Some((*start).max(log.facts.partition(id).map_or(0, |known| known.begin))),
+                (None, Some(start)) => Some(*start),
                 (None, None) => None,
             };
             let of_partition = end.zip(cursor).map(|(end, cursor)| (end - cursor).max(0));

@@ -182,14 +182,15 @@ async fn a_search_finds_documents_and_says_how_far_they_are_behind() {
         status == 200 && body["behind"]["records"] == 0 && body["behind"]["as_of"].is_string()
     };
     server.until(path, caught_up).await;
-    for (query, wanted) in [
-        ("q=ada&plan=pro", &["u-1"][..]),
+    let cases: [(&str, &[&str]); 6] = [
+        ("q=ada&plan=pro", &["u-1"]),
         ("age=18..&sort=-age", &["u-3", "u-1"]),
         ("sort=age&limit=1&offset=1", &["u-1"]),
         ("q=nobody+-ada", &[]),
         ("q=%22ada+lovelace%22", &["u-1"]),
         ("q=hop*", &["u-3"]),
-    ] {
+    ];
+    for (query, wanted) in cases {
         let (status, body) = server.get(&format!("/v1/search/users?{query}")).await;
         assert_eq!((status, ids(&body).as_slice()), (200, wanted), "{query}: {body}");
     }

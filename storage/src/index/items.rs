@@ -11,6 +11,10 @@ const ID_MAX: usize = 512;
 /// What is not asked for is not answered: an answer is small.
 const ANSWERED: &str = "items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by";
 
+/// A server creates an index for the delete of a document, although an alias is required; it does not where the request holds something else
+/// as well. This is the update of a document that is not there, to which nothing is added.
+const GUARD: &[u8] = b"{\"update\":{\"_id\":\"braid/guard\"}}\n{\"doc\":{}}\n";
+
 /// When a document stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unless {
@@ -27,12 +31,14 @@ pub(super) enum Unless {
 pub(super) struct Lines {
     body: Vec<u8>,
     items: usize,
+    /// Whether a document is among them, and not only deletes.
+    has_documents: bool,
 }
 
 impl Lines {
     /// Lines of about so many bytes.
     pub(super) fn of(bytes: usize) -> Lines {
-        Lines { body: Vec::with_capacity(bytes), items: 0 }
+        Lines { body: Vec::with_capacity(bytes), ..Lines::default() }
     }
 
     /// How many bytes they have.
@@ -55,6 +61,16 @@ impl Lines {
             self.body.push(b'\n');
         }
         self.items += 1;
+        self.has_documents |= document.is_some();
+    }
+
+    /// The body of the request, and how many items it has: those of the lines, and then the guard if it is needed.
+    fn guarded(mut self) -> (Vec<u8>, usize) {
+        if self.has_documents {
+            return (self.body, self.items);
+        }
+        self.body.extend_from_slice(GUARD);
+        (self.body, self.items + 1)
     }
 }
 
@@ -85,10 +101,12 @@ impl SearchClient {
             [index.as_str(), "_bulk"],
             [("require_alias", "true"), ("timeout", timeout.as_str()), ("filter_path", ANSWERED)],
         );
-        let answer = self.http.ok(Ask::post(operation, &path).query(&query).lines(lines.body)).await?;
-        let items = answer["items"].as_array().filter(|items| items.len() == lines.items);
+        let asked = lines.items;
+        let (body, sent) = lines.guarded();
+        let answer = self.http.ok(Ask::post(operation, &path).query(&query).lines(body)).await?;
+        let items = answer["items"].as_array().filter(|items| items.len() == sent);
         let items = items.ok_or_else(|| foreign(operation, &answer))?;
-        items.iter().map(|item| outcome(item).ok_or_else(|| foreign(operation, item))).collect()
+        items.iter().take(asked).map(|item| outcome(item).ok_or_else(|| foreign(operation, item))).collect()
     }
 
     /// Sends lines to an index, all of which are to be taken; those for which a later document is there are named.
@@ -167,13 +185,18 @@ mod tests {
         lines.push("a\n", Unless::EqualOrNewer(7), Some(b"{}"));
         lines.push("b", Unless::Newer(8), None);
         lines.push("c", Unless::Never, None);
-        let text = String::from_utf8(lines.body).expect("text");
+        let text = String::from_utf8(lines.body.clone()).expect("text");
         let expected = r#"{"index":{"_id":"a\n","version":7,"version_type":"external"}}
 {}
 {"delete":{"_id":"b","version":8,"version_type":"external_gte"}}
 {"delete":{"_id":"c"}}
 "#;
         assert_eq!((text.as_str(), lines.items), (expected, 3));
+        assert_eq!(lines.guarded().1, 3);
+        let mut deletes = Lines::default();
+        deletes.push("b", Unless::Newer(8), None);
+        let (body, sent) = deletes.guarded();
+        assert!(body.ends_with(GUARD) && sent == 2);
         assert!(unfit("").is_some() && unfit(&"x".repeat(513)).is_some() && unfit(&"x".repeat(512)).is_none());
     }
 }

@@ -194,7 +194,8 @@ impl SearchClient {
     /// The indexes of a name, or of a pattern.
     async fn named(&self, pattern: &str) -> Result<Vec<IndexInfo>, SearchError> {
         const OPERATION: &str = "look for an index";
-        let (path, query) = ([pattern, "_settings", UUID], [("flat_settings", "true")]);
+        let (path, query) =
+            ([pattern, "_settings", UUID], [("flat_settings", "true"), ("expand_wildcards", "open,closed")]);
         let answer = self.http.ask(Ask::get(OPERATION, &path).query(&query)).await?;
         if answer.status == 404 && answer.kind() == NO_INDEX {
             return Ok(Vec::new());

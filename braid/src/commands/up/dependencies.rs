@@ -1,4 +1,4 @@
-//! Kafka and Redis: those that the settings name, or embedded ones.
+//! Kafka, Redis and the search server: those that the settings name, or embedded ones.
 //!
 //! - `kafka`: which Kafka.
 
@@ -16,17 +16,25 @@ use tracing::info;
 
 use crate::embedded::kafka::{ARCHIVE_BYTES_MAX, EmbeddedKafka};
 use crate::embedded::redis::EmbeddedRedis;
+use crate::embedded::search::EmbeddedSearch;
 
-/// The embedded Kafka and Redis, where the settings name none.
+/// The embedded Kafka and Redis, where the settings name none, and the embedded search server.
 pub(super) struct Dependencies {
     kafka: Option<EmbeddedKafka>,
     redis: Option<EmbeddedRedis>,
+    search: Option<EmbeddedSearch>,
 }
 
 impl Dependencies {
-    /// Starts a Kafka and a Redis that the settings do not name, and writes their addresses into the settings.
-    pub(super) async fn start(settings: &mut Settings, catalog: &Catalog) -> Result<Dependencies> {
-        let (kafka, redis) = tokio::try_join!(kafka::start(settings, catalog), start_redis(settings))?;
+    /// Starts a Kafka and a Redis that the settings do not name, and a search server if that is wanted, and writes their addresses into
+    /// the settings.
+    pub(super) async fn start(
+        settings: &mut Settings,
+        catalog: &Catalog,
+        search_is_wanted: bool,
+    ) -> Result<Dependencies> {
+        let search = start_search(settings, search_is_wanted);
+        let (kafka, redis, search) = tokio::try_join!(kafka::start(settings, catalog), start_redis(settings), search)?;
         if let Some(kafka) = &kafka {
             settings.kafka.brokers = kafka.brokers();
             if kafka.is_forgetful() && !settings.is_named("archive.max_bytes") {
@@ -37,7 +45,11 @@ impl Dependencies {
             settings.redis.url = Secret::from(redis.url());
             info!(url = redis.url(), "redis is a child of this process");
         }
-        Ok(Dependencies { kafka, redis })
+        if let Some(search) = &search {
+            settings.search.url = search.url();
+            info!(url = search.url(), "opensearch is a child of this process");
+        }
+        Ok(Dependencies { kafka, redis, search })
     }
 
     /// Whether Kafka is embedded, so that sample traffic does no harm.
@@ -53,12 +65,20 @@ impl Dependencies {
     /// The line with all addresses.
     pub(super) fn ready_line(&self, address: SocketAddr, settings: &Settings) -> String {
         let redis = without_password(settings.redis.url.reveal());
-        format!("ready http={address} kafka={} redis={redis}", settings.kafka.brokers)
+        let search =
+            if settings.search.is_named() { format!(" search={}", settings.search.url) } else { String::new() };
+        format!("ready http={address} kafka={} redis={redis}{search}", settings.kafka.brokers)
     }
 
     /// Resolves when an embedded server has ended by itself.
     pub(super) async fn failure(&mut self) -> anyhow::Error {
-        let Dependencies { kafka, redis } = self;
+        let Dependencies { kafka, redis, search } = self;
+        let search = async {
+            match search {
+                Some(search) => search.ended().await,
+                None => pending().await,
+            }
+        };
         let kafka = async {
             match kafka {
                 Some(kafka) => kafka.ended().await,
@@ -77,12 +97,18 @@ impl Dependencies {
         tokio::select! {
             ended = kafka => ended,
             ended = redis => ended,
+            ended = search => ended,
         }
     }
 
     /// Stops the embedded servers.
     pub(super) async fn stop(self) {
-        let Dependencies { kafka, redis } = self;
+        let Dependencies { kafka, redis, search } = self;
+        let search = async {
+            if let Some(search) = search {
+                search.stop().await;
+            }
+        };
         let kafka = async {
             if let Some(kafka) = kafka {
                 kafka.stop().await;
@@ -93,7 +119,7 @@ impl Dependencies {
                 redis.stop().await;
             }
         };
-        tokio::join!(kafka, redis);
+        tokio::join!(kafka, redis, search);
     }
 }
 
@@ -108,6 +134,23 @@ async fn start_redis(settings: &Settings) -> Result<Option<EmbeddedRedis>> {
         );
     };
     Ok(Some(EmbeddedRedis::start(&data.join("redis")).await?))
+}
+
+/// A search server, if one is wanted.
+async fn start_search(settings: &Settings, is_wanted: bool) -> Result<Option<EmbeddedSearch>> {
+    if !is_wanted {
+        return Ok(None);
+    }
+    if settings.search.is_named() {
+        bail!("search.url names the search server {}: leave one of it and --search out", settings.search.url);
+    }
+    let Some(data) = data_folder(settings) else {
+        bail!(
+            "the embedded opensearch keeps its files in the data folder, and {} is not a folder: name a search server by search.url",
+            settings.store.url
+        );
+    };
+    Ok(Some(EmbeddedSearch::start(&data.join("search")).await?))
 }
 
 /// The data folder, if the store is one.
@@ -135,6 +178,20 @@ mod tests {
     fn passwords_are_not_printed() {
         assert_eq!(without_password("redis://127.0.0.1:6379"), "redis://127.0.0.1:6379");
         assert_eq!(without_password("redis://me:secret@cache:6379/1"), "redis://me:***@cache:6379/1");
+    }
+
+    #[tokio::test]
+    async fn a_search_server_is_started_only_where_none_is_named() {
+        let mut settings = Settings::default();
+        assert!(start_search(&settings, false).await.expect("nothing is wanted").is_none());
+        settings.search.url = "http://search:9200".to_owned();
+        assert!(start_search(&settings, false).await.expect("one is named").is_none());
+        let refused = start_search(&settings, true).await.err().expect("one is named").to_string();
+        assert!(refused.contains("http://search:9200") && refused.contains("--search"), "{refused}");
+        settings.search.url = String::new();
+        settings.store.url = "s3://bucket/prefix".to_owned();
+        let refused = start_search(&settings, true).await.err().expect("there is no folder").to_string();
+        assert!(refused.contains("search.url"), "{refused}");
     }
 
     #[test]

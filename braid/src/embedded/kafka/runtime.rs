@@ -1,33 +1,24 @@
 //! What Kafka runs on: a Java, and Kafka's jars as `deploy/kafka-jars.sh` fetches them.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::Result;
 use tokio::process::Command;
-use tokio::time::timeout;
 
-/// Names the folder of Kafka's jars.
-const JARS_VARIABLE: &str = "BRAID_KAFKA_JARS";
-/// The version that `deploy/kafka-jars.sh` fetches.
-const VERSION: &str = "4.2.1";
-const JAVA_MIN: u32 = 17;
-/// How long Java may take to say its version.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// Half a gigabyte is enough for a few producers, and the rest of the memory is better used by the page cache. The simplest
-/// collector and compiler start fastest.
-const JAVA_OPTIONS: [&str; 4] =
-    ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"];
+use crate::embedded::java::{Jars, Java};
+
+const JARS: Jars = Jars {
+    name: "kafka",
+    // The version that the script fetches.
+    version: "4.2.1",
+    variable: "BRAID_KAFKA_JARS",
+    script: "deploy/kafka-jars.sh",
+};
 
 /// A Java and Kafka's jars.
 #[derive(Debug, Clone)]
-pub struct Runtime {
-    java: PathBuf,
-    jars: PathBuf,
-}
+pub struct Runtime(Java);
 
 impl Runtime {
     /// Finds both: the Java that `JAVA_HOME` names, else `java`; and the jars in the folder that `BRAID_KAFKA_JARS` names, else
@@ -36,75 +27,18 @@ impl Runtime {
     /// # Errors
     /// What is missing here, and how to get it.
     pub async fn find() -> Result<Runtime> {
-        let Places { java, jars } = Places::of(std::env::var_os)?;
-        ensure!(
-            jars.is_dir(),
-            "there is no folder {} with kafka's jars: fetch them with deploy/kafka-jars.sh, or name another in {JARS_VARIABLE}",
-            jars.display()
-        );
-        let version = java_version(&java).await?;
-        ensure!(version >= JAVA_MIN, "{} is Java {version}, and kafka needs {JAVA_MIN} or newer", java.display());
-        Ok(Runtime { java, jars: std::path::absolute(jars)? })
+        Java::find(&JARS).await.map(Runtime)
     }
 
     /// A command that runs one of Kafka's classes with `folder` as its working directory, and logs as the file `log4j2` says.
     pub(super) fn command(&self, class: &str, folder: &Path, log4j2: &Path) -> Command {
-        let mut command = Command::new(&self.java);
         // The asterisk is Java's own wildcard: all jars of the folder.
-        command.arg("-cp").arg(self.jars.join("*")).args(JAVA_OPTIONS);
+        let mut command = self.0.command(&self.0.jars.join("*").into_os_string(), folder);
         let mut logging = OsString::from("-Dlog4j2.configurationFile=");
         logging.push(log4j2);
-        command.arg(logging).arg(class).current_dir(folder);
+        command.arg(logging).arg(class);
         command
     }
-}
-
-/// Where to look.
-#[derive(Debug, PartialEq, Eq)]
-struct Places {
-    java: PathBuf,
-    jars: PathBuf,
-}
-
-impl Places {
-    /// Decided by environment variables.
-    fn of(variable: impl Fn(&'static str) -> Option<OsString>) -> Result<Places> {
-        let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let java = path("JAVA_HOME").map_or_else(|| PathBuf::from("java"), |home| home.join("bin/java"));
-        let cache = || path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
-        // The same folder as in deploy/kafka-jars.sh.
-        let jars = path(JARS_VARIABLE).or_else(|| Some(cache()?.join("braid").join(format!("kafka-{VERSION}"))));
-        let jars = jars.with_context(|| format!("neither {JARS_VARIABLE} nor HOME says where kafka's jars are"))?;
-        Ok(Places { java, jars })
-    }
-}
-
-/// The major version of a Java.
-async fn java_version(java: &Path) -> Result<u32> {
-    let mut command = Command::new(java);
-    command.arg("-version").stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(ANSWER_WITHIN, command.output())
-        .await
-        .with_context(|| format!("{} did not say its version within {} s", java.display(), ANSWER_WITHIN.as_secs()))?;
-    let output = output.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow!(
-            "{} is not installed: install Java {JAVA_MIN} or newer (Debian and Ubuntu: `apt install openjdk-17-jre-headless`; \
-             macOS: `brew install openjdk@17`)",
-            java.display()
-        ),
-        _ => anyhow!(error).context(format!("cannot run {}", java.display())),
-    })?;
-    let printed = String::from_utf8_lossy(&output.stderr);
-    match major_version(&printed) {
-        Some(version) => Ok(version),
-        None => bail!("{} did not say its version but {printed:?}", java.display()),
-    }
-}
-
-/// 17 for `openjdk version "17.0.21" 2026-11-17`; 1 for versions before 9, such as `java version "1.8.0_392"`.
-fn major_version(printed: &str) -> Option<u32> {
-    let (_, version) = printed.split_once("version \"")?;
-    version.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -115,37 +49,6 @@ mod tests {
 
     #[test]
     fn the_version_is_the_one_that_is_fetched() {
-        assert!(POM.contains(&format!("<kafka.version>{VERSION}</kafka.version>")));
-    }
-
-    #[test]
-    fn variables_decide_where_java_and_the_jars_are() {
-        let places = |set: &[(&str, &str)]| {
-            let set: Vec<(String, OsString)> =
-                set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-            Places::of(|name| set.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
-        };
-        let found = |java: &str, jars: &str| Places { java: java.into(), jars: jars.into() };
-        let cached = format!("/home/me/.cache/braid/kafka-{VERSION}");
-        assert_eq!(places(&[("HOME", "/home/me")]).expect("places"), found("java", &cached));
-        let set = [("HOME", "/home/me"), ("XDG_CACHE_HOME", "/cache"), ("JAVA_HOME", "/jdk")];
-        assert_eq!(places(&set).expect("places"), found("/jdk/bin/java", &format!("/cache/braid/kafka-{VERSION}")));
-        assert_eq!(places(&[(JARS_VARIABLE, "/libs"), ("JAVA_HOME", "")]).expect("places"), found("java", "/libs"));
-        assert!(places(&[]).is_err());
-    }
-
-    #[test]
-    fn versions_of_java_are_read() {
-        assert_eq!(major_version("openjdk version \"17.0.21.1\" 2026-11-17\nOpenJDK Runtime"), Some(17));
-        assert_eq!(major_version("Picked up JAVA_TOOL_OPTIONS: -Dx=\"y\"\nopenjdk version \"21\""), Some(21));
-        assert_eq!(major_version("java version \"1.8.0_392\""), Some(1));
-        assert_eq!(major_version("openjdk version \"26-ea\" 2026-03-17"), Some(26));
-        assert_eq!(major_version("sh: java: not found"), None);
-    }
-
-    #[tokio::test]
-    async fn a_java_that_is_not_there_is_named() {
-        let error = java_version(Path::new("/nowhere/bin/java")).await.expect_err("there is none").to_string();
-        assert!(error.starts_with("/nowhere/bin/java is not installed"), "{error}");
+        assert!(POM.contains(&format!("<kafka.version>{}</kafka.version>", JARS.version)));
     }
 }

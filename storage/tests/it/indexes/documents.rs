@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use shared_logic::contracts::index::writes;
 use storage::{BulkOutcome, NotWritten, Pace, SearchError};
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +92,9 @@ async fn nothing_is_written_to_an_index_that_is_gone() {
     let items = [write("a", 1, NEW), delete("b", 1)];
     let outcomes = client.bulk(build, &items).await.expect("answered");
     assert_eq!(outcomes, [BulkOutcome::NoIndex, BulkOutcome::NoIndex]);
+    // A server by itself creates an index for a delete.
+    assert_eq!(client.bulk(build, &items[1..]).await.expect("answered"), [BulkOutcome::NoIndex]);
+    assert_eq!(client.index(&writes(build)).await.expect("answered"), None);
     let written = client.write_all(build, &items, &mut Pace::new(1 << 20), far_away(), &stop).await;
     assert!(matches!(written, Err(NotWritten::NoIndex { .. })), "{written:?}");
     assert_eq!(client.index(build).await.expect("answered"), None, "no write creates it");
