@@ -11,7 +11,7 @@ use crate::openapi;
 use crate::problem::Problem;
 use crate::routes::health::Readiness;
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
-use crate::routes::{self, alerts, docs, health, reconciliations, reports, status, streams, tables, versions};
+use crate::routes::{self, alerts, docs, health, page, reconciliations, reports, status, streams, tables, versions};
 
 /// Every handler that answers a path. A test compares them with the table of routes.
 #[derive(OpenApi)]
@@ -40,6 +40,8 @@ use crate::routes::{self, alerts, docs, health, reconciliations, reports, status
         routes::openapi::document,
         docs::index,
         docs::file,
+        page::index,
+        page::file,
     ),
     components(schemas(Problem, Ranked, Readiness))
 )]
