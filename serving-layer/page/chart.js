@@ -10,7 +10,7 @@ export const LAYERS = [
   ["both", "batch and speed"],
   ["speed", "counted by the speed layer so far"],
 ];
-const HEIGHT = 260;
+const HEIGHT = 240;
 const BAR_WIDTH_MAX = 48;
 
 /** A chart within an element. */
@@ -40,6 +40,7 @@ export class Chart {
       this.#plot = new globalThis.uPlot(this.#options(), this.#data(), this.#place);
       this.#plot.over.append(this.#cut);
       this.#place.append(this.#readout);
+      if (!performance.getEntriesByName("first chart").length) performance.mark("first chart");
     } else this.#plot.setData(this.#data());
   }
 
@@ -77,6 +78,8 @@ export class Chart {
     const zone = this.#zone;
     return {
       ...this.#size(),
+      // The name of the cut stands above.
+      padding: [22, 8, 0, 0],
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
@@ -151,7 +154,7 @@ export function chartWords(answer, value, zone) {
   const { version, committed_at: committedAt } = answer.provenance.batch;
   const cut = committedAt
     ? `The cut: batch view ${version} was committed at ${momentText(committedAt, zone)}. What has arrived since comes from the speed view.`
-    : "There is no batch view yet: everything comes from the speed view.";
+    : "No batch view counts this yet: all of it comes from the speed view.";
   if (!points.length) return `${answer.points.length} steps of ${answer.step} without a number. ${cut}`;
   const by = (pick) => points.reduce((best, point) => (pick(Number(point.values[value]), Number(best.values[value])) ? point : best));
   const [least, most, last] = [by((one, other) => one < other), by((one, other) => one > other), points.at(-1)];

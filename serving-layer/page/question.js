@@ -6,9 +6,9 @@ import { durationMs, durationText, zoneHere } from "./format.js";
 /** The ranges that are offered, and how they are called. */
 export const RANGES = [
   ["15m", "15 min"],
-  ["1h", "1 hour"],
-  ["6h", "6 hours"],
-  ["24h", "24 hours"],
+  ["1h", "1 h"],
+  ["6h", "6 h"],
+  ["24h", "24 h"],
   ["7d", "7 days"],
   ["30d", "30 days"],
   ["365d", "1 year"],

@@ -11,7 +11,7 @@ export function show({ reconciliations: { reconciliations } }, { question }) {
   const { zone } = question();
   const metrics = reconciliations.filter((row) => !row.stream_check);
   const checks = reconciliations.filter((row) => row.stream_check);
-  return [metrics.length ? ofMetrics(metrics, zone) : h("p", { class: "quiet" }, "Nothing was reconciled yet: everything comes from the speed view."), checks.length > 0 && ofStreams(checks, zone)];
+  return [metrics.length ? ofMetrics(metrics, zone) : h("p", { class: "quiet" }, "Nothing was reconciled yet: all numbers come from the speed view."), checks.length > 0 && ofStreams(checks, zone)];
 }
 
 function ofMetrics(rows, zone) {

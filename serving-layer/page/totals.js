@@ -5,7 +5,7 @@ import { isNumber, valueText } from "./format.js";
 
 export function showTotals(total, chosen) {
   const { batch, speed } = total.provenance;
-  const overflow = new Set((total.overflow ?? []).map((one) => one.name ?? one.measure));
+  const overflow = new Set((total.overflow ?? []).map((one) => one.value));
   const tile = ([name, value]) =>
     h(
       "div",
@@ -21,6 +21,8 @@ export function showTotals(total, chosen) {
 /** How certain an estimate is. */
 const bounds = (of) => {
   if (!of || typeof of !== "object") return null;
-  const text = Object.entries(of).map(([name, value]) => `${name} ${valueText(value)}`).join(", ");
+  if ("relative_error" in of) return h("dd", { class: "parts" }, of.relative_error === null ? "not known how exact" : `± ${valueText(Number(of.relative_error) * 100)} %`);
+  if ("exact" in of && !("low" in of)) return h("dd", { class: "parts" }, of.exact ? "exact" : "at least so many");
+  const text = of.exact ? "exact" : `between ${valueText(of.low)} and ${valueText(of.high)}`;
   return h("dd", { class: "parts" }, text);
 };

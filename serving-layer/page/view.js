@@ -11,7 +11,7 @@ import { gapList } from "./gap_list.js";
 import { keyParameters, openColumns, seriesParameters, totalParameters } from "./question.js";
 import { showTop } from "./top.js";
 import { showTotals } from "./totals.js";
-import { emptyWords, hasEvents, problemWords } from "./words.js";
+import { emptyWords, hasEvents, incompleteWords, problemWords } from "./words.js";
 
 /** Totals and largest keys are asked for at most this often, and never faster than twice the time that they take. */
 const REST_EVERY_MS = 400;
@@ -145,7 +145,7 @@ export class View {
     if (problem) notes.push(problemWords(problem, Boolean(answer)));
     if (answer && !answer.complete) notes.push(note("warn", "Incomplete: records that arrived may be missing", gapList(answer.gaps)));
     const isEmpty = answer && !hasEvents(answer.points);
-    if (isEmpty && !problem) notes.push(emptyWords(this.#question, this.#metric, this.#everBefore, this.#told.ask));
+    if (isEmpty && !problem) notes.push(answer.complete ? emptyWords(this.#question, this.#metric, this.#everBefore, this.#told.ask) : incompleteWords());
     fill(byId("answer-notes"), notes);
     fill(byId("legend"), answer ? legend(answer) : "");
     byId("chart-title").textContent = `${value} by ${answer ? `steps of ${answer.step}` : "step"}, ${zone}`;

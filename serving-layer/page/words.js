@@ -40,6 +40,9 @@ export const hasEvents = (points) => points.some(({ values }) => Object.values(v
 
 const counts = (value) => (isNumber(value) ? Number(value) !== 0 : Array.isArray(value) ? value.length > 0 : value !== null && value !== undefined);
 
+/** That nothing is known, which is not the same as that there is nothing. */
+export const incompleteWords = () => note("plain", "Nothing is counted in this range", h("p", {}, "That may be only because of what is missing, as said above."));
+
 /** What an empty series means. `ever` is the total over all time, false if that is empty, too, and null as long as it is not known. */
 export function emptyWords(question, metric, ever, ask) {
   const asked = { ...question.key, ...Object.fromEntries(Object.keys(question.missing).filter((name) => question.missing[name]).map((name) => [name, null])) };
