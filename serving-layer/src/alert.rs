@@ -23,12 +23,13 @@ mod standing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::settings;
 use platform::shutdown::Shutdown;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use tracing::{info, warn};
 
-use crate::app::App;
+use crate::versions::Versions;
 pub(crate) use kafka::KafkaAlerts;
 use lead::{Ended, NotJudged};
 pub use log::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
@@ -38,21 +39,32 @@ pub(crate) use standing::{Role, Standing, Standings};
 /// The first wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
+/// What alerts are judged with.
+#[derive(Clone, Copy)]
+pub(crate) struct Judging<'a> {
+    /// Where requests are told what is known.
+    pub(crate) standings: &'a Standings,
+    /// The versions, of which the active one is judged.
+    pub(crate) versions: &'a Versions,
+    /// The limits of an answer.
+    pub(crate) http: &'a settings::Http,
+}
+
 /// Judges alerts where no other process does, and follows what is known of them elsewhere, until a stop is requested.
-pub(crate) async fn run(app: Arc<App>, log: Arc<dyn AlertLog>, shutdown: Shutdown) {
-    let (mut seen, mut backoff) = (Seen::new(app.alerts.settings().lease.get()), Backoff::new(FIRST_WAIT));
-    let mut versions = app.versions.changes();
+pub(crate) async fn run(judging: Judging<'_>, log: Arc<dyn AlertLog>, shutdown: Shutdown) {
+    let (mut seen, mut backoff) = (Seen::new(judging.standings.settings().lease.get()), Backoff::new(FIRST_WAIT));
+    let mut versions = judging.versions.changes();
     while !shutdown.is_requested() {
-        let wait = match attend(&app, log.as_ref(), &mut seen, &shutdown).await {
+        let wait = match attend(judging, log.as_ref(), &mut seen, &shutdown).await {
             Ok(wait) => {
                 backoff.reset();
                 wait
             }
             Err(error) => {
                 let (reason, wait) = (error_text(&error), backoff.wait());
-                let is_news = app.alerts.fails(&seen, reason.clone());
+                let is_news = judging.standings.fails(&seen, reason.clone());
                 // Without alerts it is of no interest that nobody can say whether there were some.
-                if is_news && !app.versions.hosted().active().catalog.alerts.is_empty() {
+                if is_news && !judging.versions.hosted().active().catalog.alerts.is_empty() {
                     warn!(error = reason, "alerts are not judged by this process; trying again");
                 }
                 Some(wait)
@@ -76,28 +88,28 @@ pub(crate) async fn run(app: Arc<App>, log: Arc<dyn AlertLog>, shutdown: Shutdow
 /// Looks once, and judges for as long as this process is the one that does. Returns in how long to look again; `None`: when another
 /// version is active.
 async fn attend(
-    app: &Arc<App>,
+    judging: Judging<'_>,
     log: &dyn AlertLog,
     seen: &mut Seen,
     shutdown: &Shutdown,
 ) -> Result<Option<Duration>, NotJudged> {
-    let settings = app.alerts.settings();
+    let settings = judging.standings.settings();
     let exists = seen.refresh(log).await?;
-    let are_declared = !app.versions.hosted().active().catalog.alerts.is_empty();
+    let are_declared = !judging.versions.hosted().active().catalog.alerts.is_empty();
     if !are_declared && (!exists || seen.states.alerts.is_empty()) {
-        app.alerts.tell(Role::Idle, seen);
+        judging.standings.tell(Role::Idle, seen);
         return Ok(None);
     }
     if let Some(wait) = seen.wait() {
-        app.alerts.tell(Role::Following, seen);
+        judging.standings.tell(Role::Following, seen);
         // Often enough to hear of every beat.
         return Ok(Some(wait.min(settings.lease.get() / 4)));
     }
     // A process that cannot answer yet would only find that nothing is known.
-    let active = Arc::clone(app.versions.hosted().active());
+    let active = Arc::clone(judging.versions.hosted().active());
     let whole = active.snapshots.whole(&active.catalog);
     tokio::time::timeout(settings.lease.get() / 4, whole).await.map_err(|_| NotJudged::Loading)?;
-    let ended = lead::lead(app, log, seen, shutdown).await;
+    let ended = lead::lead(judging, log, seen, shutdown).await;
     metrics::gauge!("braid_alert_judging").set(0.0);
     match ended? {
         Ended::Stopped => {}

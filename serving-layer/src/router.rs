@@ -22,7 +22,7 @@ use crate::problem::{Problem, SEVERAL};
 use crate::request_id::{RequestId, followed};
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
 use crate::routes::{
-    alerts, docs, health, live, openapi, reconciliations, reports, search, status, streams, tables, versions,
+    alerts, docs, health, live, openapi, page, reconciliations, reports, search, status, streams, tables, versions,
 };
 
 /// Answers of so many bytes are sent as they are: they go in one packet.
@@ -31,6 +31,8 @@ const COMPRESSED_ABOVE: u16 = 1_024;
 /// All paths. The annotations of their handlers describe the same ones; a test compares them.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     vec![
+        ("/", get(page::index)),
+        ("/page/{tag}/{file}", get(page::file)),
         ("/v1/metrics", get(definitions::all)),
         ("/v1/metrics/{metric}", get(definitions::one)),
         ("/v1/metrics/{metric}/total", get(total::total)),

@@ -12,6 +12,7 @@
 //! - `live`: total, series and top for those who watch them;
 //! - `health`: whether the process lives and can answer, and its own counters;
 //! - `openapi`: the description of all routes, and `docs`: the page that shows it;
+//! - `page`: the web page, and the files that it loads;
 //! - `column`: what a query string says of a column of a group key;
 //! - `declared`: a declared field, as lists show it;
 //! - `parameters`: a query string as names and values.
@@ -24,6 +25,7 @@ pub(crate) mod health;
 pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
+pub(crate) mod page;
 mod parameters;
 pub(crate) mod reconciliations;
 pub(crate) mod reports;

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::access::Gate;
-use crate::alert::{self, AlertLog, KafkaAlerts, Standings};
+use crate::alert::{self, AlertLog, Judging, KafkaAlerts, Standings};
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::document::document;
@@ -175,7 +175,13 @@ impl Server {
         let mut background = self.app.spawn_background();
         let app = Arc::clone(&self.app);
         background.spawn(async move { status::follow(&app).await });
-        let judging = self.alert_log.map(|log| tokio::spawn(alert::run(Arc::clone(&self.app), log, shutdown.clone())));
+        let judging = self.alert_log.map(|log| {
+            let (app, shutdown) = (Arc::clone(&self.app), shutdown.clone());
+            tokio::spawn(async move {
+                let judging = Judging { standings: &app.alerts, versions: &app.versions, http: &app.http };
+                alert::run(judging, log, shutdown).await;
+            })
+        });
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -13,13 +13,13 @@ use shared_logic::contracts::alert::{Judge, delivered_record, judge_record};
 use tokio::time::Instant;
 use tracing::info;
 
+use super::Judging;
 use super::asked::Asking;
 use super::log::{AlertLog, AlertRecords, AlertWriter, NoAlertTopics};
 use super::post::{Posted, Poster};
 use super::round::Round;
 use super::seen::Seen;
 use super::standing::Role;
-use crate::app::App;
 
 /// How often within a lease a process says that it judges.
 const BEATS: u32 = 4;
@@ -54,7 +54,7 @@ pub(super) enum NotJudged {
 
 /// One process's time as the one that judges.
 struct Lead<'a> {
-    app: &'a Arc<App>,
+    judging: Judging<'a>,
     seen: &'a mut Seen,
     writer: Option<Box<dyn AlertWriter>>,
     poster: Poster,
@@ -66,12 +66,12 @@ struct Lead<'a> {
 
 /// Takes over and judges until a stop is requested, or another process takes over.
 pub(super) async fn lead(
-    app: &Arc<App>,
+    judging: Judging<'_>,
     log: &dyn AlertLog,
     seen: &mut Seen,
     shutdown: &Shutdown,
 ) -> Result<Ended, NotJudged> {
-    let poster = Poster::new(app.alerts.settings())?;
+    let poster = Poster::new(judging.standings.settings())?;
     log.create().await?;
     failpoints::pass("alerts::before_init");
     let writer = match log.take_over().await {
@@ -83,7 +83,8 @@ pub(super) async fn lead(
     seen.refresh(log).await?;
     seen.leads();
     let beat = seen.states.judge.as_ref().map_or(0, |judge| judge.beat);
-    let mut lead = Lead { app, seen, writer: Some(writer), poster, beat, beaten: Instant::now(), taken: Vec::new() };
+    let mut lead =
+        Lead { judging, seen, writer: Some(writer), poster, beat, beaten: Instant::now(), taken: Vec::new() };
     match lead.run(shutdown).await {
         Err(NotJudged::Transaction(TransactionError::Fenced { .. })) => Ok(Ended::Overtaken),
         ended => ended.map(|()| Ended::Stopped),
@@ -92,7 +93,7 @@ pub(super) async fn lead(
 
 impl Lead<'_> {
     async fn run(&mut self, shutdown: &Shutdown) -> Result<(), NotJudged> {
-        let every = self.app.alerts.settings().every.get();
+        let every = self.judging.standings.settings().every.get();
         // Nothing is judged before the others know who does.
         self.commit(AlertRecords::default(), false).await?;
         info!("this process judges the alerts");
@@ -122,11 +123,11 @@ impl Lead<'_> {
 
     /// Judges all alerts once, and writes what is due.
     async fn judge(&mut self) -> Result<(), NotJudged> {
-        let settings = self.app.alerts.settings();
-        let version = Arc::clone(self.app.versions.hosted().active());
+        let settings = self.judging.standings.settings();
+        let version = Arc::clone(self.judging.versions.hosted().active());
         let asking = Asking {
             version: &version,
-            http: &self.app.http,
+            http: self.judging.http,
             stale_after_us: i64::try_from(settings.stale_after.get().as_micros()).unwrap_or(i64::MAX),
             // The others have to hear of this process meanwhile.
             within: settings.lease.get() / BEATS,
@@ -151,11 +152,11 @@ impl Lead<'_> {
     /// Takes what became of a notification.
     async fn posted(&mut self, posted: Posted) -> Result<(), NotJudged> {
         match posted {
-            Posted::Failed(reason) => self.app.alerts.posted(Some(reason)),
+            Posted::Failed(reason) => self.judging.standings.posted(Some(reason)),
             Posted::Taken(number) => {
                 failpoints::pass("alerts::after_post");
                 self.taken.push(number);
-                self.app.alerts.posted(None);
+                self.judging.standings.posted(None);
                 self.commit(AlertRecords::default(), false).await?;
             }
         }
@@ -175,11 +176,11 @@ impl Lead<'_> {
         failpoints::pass("alerts::after_commit");
         self.beaten = Instant::now();
         self.seen.take(&states);
-        self.app.alerts.tell(Role::Judging, self.seen);
+        self.judging.standings.tell(Role::Judging, self.seen);
         Ok(())
     }
 
     fn beats_every(&self) -> Duration {
-        self.app.alerts.settings().lease.get() / BEATS
+        self.judging.standings.settings().lease.get() / BEATS
     }
 }

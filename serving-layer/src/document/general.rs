@@ -11,7 +11,9 @@ use crate::openapi;
 use crate::problem::Problem;
 use crate::routes::health::Readiness;
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
-use crate::routes::{self, alerts, docs, health, reconciliations, reports, search, status, streams, tables, versions};
+use crate::routes::{
+    self, alerts, docs, health, page, reconciliations, reports, search, status, streams, tables, versions,
+};
 
 /// Every handler that answers a path. A test compares them with the table of routes.
 #[derive(OpenApi)]
@@ -41,6 +43,8 @@ use crate::routes::{self, alerts, docs, health, reconciliations, reports, search
         routes::openapi::document,
         docs::index,
         docs::file,
+        page::index,
+        page::file,
     ),
     components(schemas(Problem, Ranked, Readiness))
 )]
