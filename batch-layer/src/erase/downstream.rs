@@ -121,6 +121,7 @@ from = "payments"
 where = "amount > 100"
 [streams.swapped]
 from = "payments"
+key = "user"
 [streams.swapped.fields]
 user = "other"
 amount = "amount"

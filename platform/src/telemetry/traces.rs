@@ -57,8 +57,9 @@ impl Traces {
         let work = move || {
             while let Some(spans) = together(&spans) {
                 let body = document(&spans).to_string();
-                let post = client.post(address.clone()).header("content-type", "application/json").body(body).send();
-                let answer = runtime.block_on(post).and_then(reqwest::Response::error_for_status);
+                let post = client.post(address.clone()).header("content-type", "application/json").body(body);
+                // Its time limit begins within the runtime.
+                let answer = runtime.block_on(async { post.send().await?.error_for_status() });
                 if answer.is_err() {
                     metrics::counter!("braid_telemetry_spans_dropped_total").increment(spans.len() as u64);
                 }
