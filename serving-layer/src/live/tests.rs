@@ -200,7 +200,7 @@ async fn what_cannot_be_asked_is_refused_at_first_and_ends_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_has_the_newest_answer_is_not_told_it_again() {
-    let stage = Stage::new(1, 2).await;
+    let stage = Stage::new(1, 3).await;
     stage.says(StatusCode::OK, "{\"n\":1,\"as_of\":\"9\"}");
     let mut client = stage.watch("/total").await;
     let event = client.next().await.expect("an event");
