@@ -154,8 +154,10 @@ at = "timestamp"
             let named = steps(&catalog, source, &with_amount, streams);
             assert!(named.len() == 1 && named[0].contains("the stream sums lacks fields"), "{named:?}");
         }
-        let renamed =
-            CATALOG.replace("where = \"amount > 100\"", "key = \"user\"\n[streams.large.fields]\nuser = \"id\"\namount = \"amount\"");
+        let renamed = CATALOG.replace(
+            "where = \"amount > 100\"",
+            "key = \"user\"\n[streams.large.fields]\nuser = \"id\"\namount = \"amount\"",
+        );
         let catalog = Catalog::parse(&renamed).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let source = &catalog.sources["payments"];
         let condition = Condition::parse(source, "user = 'u-7'", None).expect("a condition");

@@ -79,7 +79,7 @@ async fn who_has_no_key_or_a_wrong_one_is_told_how_to_get_one() {
         (None, "no-key", "braid key new"),
         (Some(format!("Bearer {}", other.reveal())), "unknown-key", "not known"),
         (Some(format!("Bearer {hash}")), "unknown-key", "not known"),
-        (Some("Bearer ".to_owned()), "unknown-key", "not known"),
+        (Some("Bearer ".to_owned()), "unreadable-key", "Bearer KEY"),
         (Some(guarded.admin.reveal().to_owned()), "unreadable-key", "Bearer KEY"),
         (Some(format!("Token {}", guarded.admin.reveal())), "unreadable-key", "Bearer KEY"),
     ] {

@@ -246,7 +246,10 @@ async fn late_events_revise_a_day_and_tables_are_as_they_were_when_it_was_settle
     let run = reports.run_due("2025-04-26T02:00:00Z").await;
     let outcomes: Vec<(&str, DateOutcome)> = run.dates.iter().map(|done| (done.date.as_str(), done.outcome)).collect();
     assert_eq!(outcomes, [("2025-04-25", WRITTEN), ("2025-04-24", DateOutcome::Revised)]);
-    assert!(run.to_string().contains("2025-04-24: 1 rows revised, as later events or an erasure had changed it"), "{run}");
+    assert!(
+        run.to_string().contains("2025-04-24: 1 rows revised, as later events or an erasure had changed it"),
+        "{run}"
+    );
     assert_eq!(reports.rows("2025-04-24").await, [row(Some("Bea"), 2)]);
     assert_eq!(reports.rows("2025-04-25").await, [row(None, 1)], "the user is gone");
     // Running again changes nothing.

@@ -82,7 +82,7 @@ fn the_shipped_catalog_is_read() {
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
     assert_eq!(kinds, [MeasureKind::Count, MeasureKind::SumInt]);
     assert_eq!((metric.grain_us, metric.by.as_slice()), (60_000_000, ["video_id".to_owned()].as_slice()));
-    assert_eq!(catalog.metrics_of("access_log").count(), 1);
+    assert_eq!(catalog.metrics_of("access_log").count(), 2);
     let streams: Vec<(&str, &str)> =
         catalog.streams.values().map(|stream| (stream.name.as_str(), stream.from.as_str())).collect();
     assert_eq!(streams, [("fraud_alerts", "transactions"), ("revenue_5m", "orders"), ("visits", "clicks")]);
