@@ -31,8 +31,8 @@
 //! - `tables`: the table that a source is, materialised;
 //! - `indexes`: the search indexes that follow it, built and compared.
 //!
-//! Besides these, `upkeep` keeps versions to be rolled back to and removes what no version needs, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
-//! failed.
+//! Besides these, `upkeep` keeps versions to be rolled back to and removes what no version needs, `view` is the table of a batch view,
+//! `progress` says how far it has come, `report` what was done, and `error` what failed.
 
 mod asked;
 mod basis;
