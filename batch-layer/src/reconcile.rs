@@ -32,8 +32,8 @@
 //! - `tables`: the table that a source is, materialised;
 //! - `indexes`: the search indexes that follow it, built and compared.
 //!
-//! Besides these, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
-//! failed.
+//! Besides these, `upkeep` keeps versions to be rolled back to and removes what no version needs, `view` is the table of a batch view,
+//! `progress` says how far it has come, `report` what was done, and `error` what failed.
 
 mod asked;
 mod basis;
@@ -61,6 +61,7 @@ mod slices;
 mod streams;
 mod tables;
 mod touched;
+mod upkeep;
 pub(crate) mod view;
 
 use std::sync::Arc;
@@ -73,7 +74,6 @@ use platform::registry::Registry;
 use platform::settings::{self, Settings};
 use platform::store::DataFile;
 use platform::task::Backoff;
-use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Deployment, Metric, Source};
 use shared_logic::cut::Rotated;
 use shared_logic::version::DeployedVersions;
@@ -460,31 +460,6 @@ impl Reconciler {
     ) -> Result<Option<Changed>, MetricError> {
         let columns = view::columns(&self.catalog.sources[&metric.source], metric);
         Ok(commit::commit(view, plan, done, &columns).await?)
-    }
-
-    /// Keeps this version of a view, so that it can be rolled back to. A failure is logged and nothing else: it is one version
-    /// less that can be had.
-    async fn keep_version(&self, view: &BatchView) {
-        let (span, now_us) = (self.settings.keep_versions.get(), platform::clock::now_us());
-        if let Err(error) = view.keep_version(span, now_us).await {
-            warn!(table = view.path(), error = error_text(&error), "cannot keep this version to be rolled back to");
-        }
-    }
-
-    /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version, nor to the index. A
-    /// failure is logged and nothing else, because the view works without this.
-    async fn tidy_up(&self, metric: &Metric, view: &BatchView, archive: &Archive) {
-        if !view.version().is_multiple_of(self.checkpoint_every) {
-            return;
-        }
-        let tidied = async {
-            view.checkpoint().await?;
-            view.remove_orphans(&self.catalog.definition(metric)).await?;
-            archive.remove_identities(&self.catalog.sources[&metric.source].rules()).await
-        };
-        if let Err(error) = tidied.await {
-            warn!(table = view.path(), error = error_text(&error), "cannot tidy up; trying again later");
-        }
     }
 }
 
