@@ -83,7 +83,8 @@ pub(super) async fn lead(
     seen.refresh(log).await?;
     seen.leads();
     let beat = seen.states.judge.as_ref().map_or(0, |judge| judge.beat);
-    let mut lead = Lead { judging, seen, writer: Some(writer), poster, beat, beaten: Instant::now(), taken: Vec::new() };
+    let mut lead =
+        Lead { judging, seen, writer: Some(writer), poster, beat, beaten: Instant::now(), taken: Vec::new() };
     match lead.run(shutdown).await {
         Err(NotJudged::Transaction(TransactionError::Fenced { .. })) => Ok(Ended::Overtaken),
         ended => ended.map(|()| Ended::Stopped),
