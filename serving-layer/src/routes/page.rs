@@ -52,6 +52,7 @@ static FILES: &[File] = files![
     "icon.svg",
     "key.js",
     "main.js",
+    "paced.js",
     "page.css",
     "panels.js",
     "picker.js",
