@@ -195,7 +195,8 @@ mod tests {
     #[test]
     fn what_is_loaded_is_here_and_nothing_is_elsewhere() {
         let is_here = |name: &str| FILES.iter().any(|file| file.name() == name);
-        let named = PAGE.split(&format!("/page/{}/", *TAG)).skip(1);
+        let folder = format!("/page/{}/", *TAG);
+        let named = PAGE.split(&folder).skip(1);
         for name in named.map(|part| part.split('"').next().unwrap_or_default()) {
             assert!(is_here(name), "{name}");
         }
