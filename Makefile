@@ -53,9 +53,10 @@ test-cdc: ## a table that follows a real PostgreSQL, by Debezium's connector in 
 	jars=$$(e2e-tests/connect-jars.sh) && \
 	BRAID_TEST_CDC=$$jars RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test e2e cdc
 
-test-page: ## the HTTP API is driven by its OpenAPI document with Schemathesis, which is fetched once
+test-page: ## the web page in a real Chromium, and the HTTP API by its OpenAPI document with Schemathesis; fetches what both need once
 	@deploy/install.sh test-page
 	$(CARGO) build --locked --workspace
+	e2e-tests/page.sh $(TARGET)/debug/braid
 	e2e-tests/schemathesis.sh $(TARGET)/debug/braid
 
 test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; exit code 3 without an engine

@@ -42,6 +42,12 @@ main() {
     test-page)
         need redis-server redis-server
         need_python
+        # A stream is shown as it arrives only where a real Kafka runs.
+        need_java
+        need mvn maven
+        need node nodejs
+        need npm npm
+        need chromium chromium
         ;;
     test | test-s3 | test-cdc | profile)
         need redis-server redis-server
@@ -79,7 +85,11 @@ main() {
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/connect-jars.sh" >/dev/null || missing=1
         ;;
-    test-page) "$here/../e2e-tests/schemathesis.sh" --install >/dev/null || missing=1 ;;
+    test-page)
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
+        "$here/../e2e-tests/page.sh" --install >/dev/null || missing=1
+        "$here/../e2e-tests/schemathesis.sh" --install >/dev/null || missing=1
+        ;;
     profile)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         install_flame_graphs

@@ -1,6 +1,6 @@
 //! A second observer of the tables, which shares no code with those that write them: `e2e-tests/second_observer.py` reads them with
 //! Python's `deltalake` and with DuckDB, `e2e-tests/report_observer.py` the table of a report, and the scripts of `docs/examples` what readers
-//! would. `e2e-tests/second-observer.sh` makes the environment of all of them, once per user.
+//! would. `e2e-tests/second-observer.sh` makes the environment of all of them, once per user. The tests of `clients/python` run in it, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -149,6 +149,16 @@ impl Observer {
         let (catalog, store) = (deployment.catalog(), deployment.store());
         let script = format!("../docs/examples/{script}");
         self.run(&script, &[catalog.as_os_str(), store.as_os_str(), folder.as_os_str()]).await
+    }
+
+    /// Runs the interpreter, with these arguments and variables in a folder, until it has ended well. Returns what it printed.
+    pub async fn python(&self, folder: &Path, arguments: &[&OsStr], variables: &[(&str, &OsStr)]) -> Result<String> {
+        let mut command = Command::new(self.python);
+        command.args(arguments).current_dir(folder).envs(variables.iter().copied());
+        let process = Process::start("python", command, &self.log)?;
+        // Types of large packages are read before any is checked.
+        process.success(2 * DEADLINE).await?;
+        process.output()
     }
 
     /// Runs a script, which lies there from this package, and returns what it prints as JSON. Its other lines are for people, or are warnings of

@@ -1,6 +1,6 @@
 // How fresh the answers of each metric are, and where their cuts are.
 
-import { badge, h, table, wide } from "./element.js";
+import { badge, h, note, table, wide } from "./element.js";
 import { agoText, lengthText, momentText, number, bytesText } from "./format.js";
 
 export const id = "freshness";
@@ -25,6 +25,7 @@ export function show({ metrics: { metrics } }, { ask, question }) {
     { name: "cut", cell: ({ cut }) => (cut ? `${momentText(cut.committed_at, zone)}, ${agoText(cut.committed_at, Date.now())}` : "–") },
     { name: "on disk", number: true, cell: ({ cut }) => (cut ? bytesText(cut.segments.bytes) : "–") },
   ];
-  const errors = [...new Set(metrics.map(({ freshness }) => freshness.error).filter(Boolean))];
-  return [errors.map((error) => h("p", { class: "note bad" }, error)), wide("Freshness of metrics", table("How fresh each metric is", columns, metrics))];
+  const failed = metrics.filter(({ freshness }) => freshness.error);
+  const error = failed.length > 0 && note("bad", `It is not known how fresh ${failed.length} of ${metrics.length} metrics are`, h("p", {}, failed[0].freshness.error));
+  return [error, wide("Freshness of metrics", table("How fresh each metric is", columns, metrics))];
 }

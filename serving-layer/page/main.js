@@ -36,7 +36,9 @@ function answered(answer) {
 /** Asks for something else than before. */
 async function askFor(change) {
   const isAnotherVersion = "version" in change && change.version !== question.version;
-  question = { ...question, ...change };
+  const next = { ...question, ...change };
+  if (toAddress(next) === toAddress(question)) return;
+  question = next;
   history.pushState(null, "", toAddress(question));
   if (isAnotherVersion) await learn();
   else show();

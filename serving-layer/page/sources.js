@@ -13,11 +13,10 @@ export function show({ status }, { question }) {
 }
 
 function dependencies({ dependencies: of }) {
-  const state = ([name, { ok, reasons = [] }]) => [
-    h("p", {}, badge(ok ? "good" : "bad", ok ? "reached" : "not reached"), ` ${{ redis: "Redis", kafka: "Kafka", store: "The store" }[name] ?? name}`),
-    reasons.length > 0 && note("bad", "Why", h("ul", {}, reasons.map((reason) => h("li", {}, reason)))),
-  ];
-  return h("div", { class: "reached" }, Object.entries(of).map(state));
+  const called = (name) => ({ redis: "Redis", kafka: "Kafka", store: "The store" })[name] ?? name;
+  const state = ([name, { ok }]) => h("p", {}, badge(ok ? "good" : "bad", ok ? "reached" : "not reached"), ` ${called(name)}`);
+  const why = ([name, { reasons = [] }]) => reasons.length > 0 && note("bad", `${called(name)} cannot be used`, h("ul", {}, reasons.map((reason) => h("li", {}, reason))));
+  return [h("div", { class: "reached" }, Object.entries(of).map(state)), Object.entries(of).map(why)];
 }
 
 const sum = (values) => (values.every((value) => value !== null && value !== undefined) ? values.reduce((one, other) => one + other, 0) : null);

@@ -8,13 +8,15 @@ import { badge, byId, fill, h, note, table, wide } from "./element.js";
 import { watch } from "./events.js";
 import { clockText, keyText, lengthText, stepText, durationMs, valueText } from "./format.js";
 import { gapList } from "./gap_list.js";
+import { paced } from "./paced.js";
 import { keyParameters, openColumns, seriesParameters, totalParameters } from "./question.js";
 import { showTop } from "./top.js";
 import { showTotals } from "./totals.js";
 import { emptyWords, hasEvents, incompleteWords, problemWords } from "./words.js";
 
-/** Totals and largest keys are asked for at most this often, and never faster than twice the time that they take. */
-const REST_EVERY_MS = 400;
+/** To find the largest keys, the server looks at all of them. */
+const TOTAL_EVERY_MS = 100;
+const TOP_EVERY_MS = 1_000;
 const TOP_LIMIT = 10;
 
 export class View {
@@ -26,8 +28,8 @@ export class View {
   #problem = null;
   #asOf = null;
   #everBefore = null;
-  #isAsking = false;
-  #isDue = false;
+  #totalIsOld = paced(TOTAL_EVERY_MS, () => this.#askTotal());
+  #topIsOld = paced(TOP_EVERY_MS, () => this.#askTop());
   #told;
 
   /** `told.answer(answer)` and `told.state(word, text)` are called when they change; `told.ask(change)` when the reader asks for something else. */
@@ -47,9 +49,8 @@ export class View {
     fill(byId("top").querySelector(".body"), h("p", { class: "quiet" }, "Asking …"));
     byId("answer-title").textContent = `${metric.name}, ${keyText({ ...question.key, ...nothing(question.missing) })}`;
     this.#render();
-    const path = `/v1/metrics/${encodeURIComponent(metric.name)}/series`;
     const isOld = (own) => own !== this.#watching;
-    const own = watch(url(path, seriesParameters(question, metric)), {
+    const own = watch(url(`${this.#path()}/series`, seriesParameters(question, metric)), {
       open: () => this.#told.state("live", "live"),
       event: (kind, data) => {
         if (isOld(own)) return;
@@ -71,7 +72,8 @@ export class View {
     this.#told.state("live", "live");
     this.#told.answer(answer);
     this.#render();
-    this.#askRest();
+    this.#totalIsOld();
+    this.#topIsOld();
   }
 
   #fresh(asOf) {
@@ -87,30 +89,16 @@ export class View {
     this.#render();
   }
 
-  /** Asks for totals and largest keys, once at a time. */
-  async #askRest() {
-    if (this.#isAsking) {
-      this.#isDue = true;
-      return;
-    }
-    [this.#isAsking, this.#isDue] = [true, false];
-    const [question, metric, begun] = [this.#question, this.#metric, performance.now()];
-    const path = `/v1/metrics/${encodeURIComponent(metric.name)}`;
+  async #askTotal() {
+    const [question, path] = [this.#question, this.#path()];
     const isOld = () => question !== this.#question;
     try {
       const total = await ask(`${path}/total`, totalParameters(question));
       if (!isOld()) showTotals(total, question.value);
-      if (!hasEvents(this.#answer?.points ?? []) && !isOld()) await this.#askEver(question, path);
-      await this.#askTop(question, metric, path, isOld);
+      if (!isOld() && this.#answer && !hasEvents(this.#answer.points)) await this.#askEver(question, path);
     } catch (problem) {
-      // The series says the same, and when it passes.
-      if (!isOld() && !this.#problem) fill(byId("totals"), note("warn", problem.title ?? "The total cannot be told", h("p", {}, problem.message)));
+      if (!isOld()) cannotTell(byId("totals"), problem, "dl");
     }
-    const restMs = Math.max(REST_EVERY_MS, performance.now() - begun);
-    setTimeout(() => {
-      this.#isAsking = false;
-      if (this.#isDue || isOld()) this.#askRest();
-    }, isOld() ? 0 : restMs);
   }
 
   /** Whether the key has ever had an event, to say what an empty series means. */
@@ -121,20 +109,25 @@ export class View {
     this.#render();
   }
 
-  async #askTop(question, metric, path, isOld) {
-    const place = byId("top").querySelector(".body");
-    const open = openColumns(question, metric);
-    if (!open.length) {
-      const why = metric.by.length ? "Every column is given, so there is one key." : `${metric.name} is not grouped: its catalog section has no “by”.`;
-      return fill(place, h("p", { class: "quiet" }, why));
+  async #askTop() {
+    const [question, metric, place] = [this.#question, this.#metric, byId("top").querySelector(".body")];
+    const isOld = () => question !== this.#question;
+    if (!openColumns(question, metric).length) {
+      const why = metric.by.length ? "Every column is given, so there is one key." : `${metric.name} has no columns to divide it by.`;
+      fill(place, h("p", { class: "quiet" }, why));
+      return;
     }
     try {
       const parameters = { measure: rankable(metric, question.value), limit: TOP_LIMIT, ...totalParameters(question) };
-      const top = await ask(`${path}/top`, parameters);
+      const top = await ask(`${this.#path()}/top`, parameters);
       if (!isOld()) showTop(place, top, question, this.#told.ask);
     } catch (problem) {
-      if (!isOld()) fill(place, note("warn", problem.title ?? "The largest keys cannot be told", h("p", {}, problem.message)));
+      if (!isOld()) cannotTell(place, problem, "table");
     }
+  }
+
+  #path() {
+    return `/v1/metrics/${encodeURIComponent(this.#metric.name)}`;
   }
 
   #render() {
@@ -148,6 +141,7 @@ export class View {
     if (isEmpty && !problem) notes.push(answer.complete ? emptyWords(this.#question, this.#metric, this.#everBefore, this.#told.ask) : incompleteWords());
     fill(byId("answer-notes"), notes);
     fill(byId("legend"), answer ? legend(answer) : "");
+    if (problem && !answer) fill(byId("top").querySelector(".body"), h("p", { class: "quiet" }, "They are not known now."));
     byId("chart-title").textContent = `${value} by ${answer ? `steps of ${answer.step}` : "step"}, ${zone}`;
     byId("chart-words").textContent = answer ? chartWords(answer, value, zone) : problem ? "There is no series to draw." : "Asking …";
     if (answer) this.#chart.show(answer, value, zone);
@@ -189,6 +183,12 @@ export class View {
     if (problem) announce("answer", `${problem.title}. ${problem.detail}`);
     else if (answer) announce("answer", `${byId("answer-title").textContent}: ${answer.complete ? "complete" : "incomplete"}, and live.`);
   }
+}
+
+/** Says why something is not known, unless what was known before is still shown: the series then says that it is old. */
+function cannotTell(place, problem, known) {
+  if (place.querySelector(known) && problem.mayPass) return;
+  fill(place, note("warn", problem.title || "It cannot be told", h("p", {}, problem.message)));
 }
 
 const nothing = (missing) => Object.fromEntries(Object.entries(missing).filter(([, is]) => is).map(([name]) => [name, null]));

@@ -5,7 +5,7 @@ import { view } from "../events.mjs";
 import { Platform } from "../platform.mjs";
 import { pause, until } from "../waits.mjs";
 
-const EVENTS = 200;
+const EVENTS = 150;
 const AIM_MS = 1_000;
 
 export async function live({ browser, folder, catalog, figures, stops }) {
@@ -34,7 +34,7 @@ export async function live({ browser, folder, catalog, figures, stops }) {
     const at = await until(`event ${event} is seen`, () => page.tab.evaluate((name) => globalThis.seen.get(name) ?? null, `total ${event}`), 30_000);
     took.push(at - sent);
     // Not in step with what the server does now and then.
-    await pause(20 + (event * 37) % 180);
+    await pause(20 + (event * 37) % 130);
   }
   await sender.ends();
   took.sort((one, other) => one - other);

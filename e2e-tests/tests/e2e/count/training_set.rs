@@ -7,13 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use e2e_tests::kafka::Record;
 use e2e_tests::time::rfc3339;
-use e2e_tests::views::NEVER;
-use e2e_tests::{Observer, Producer, Stage, scenario};
+use e2e_tests::{Observer, Producer, Stage, scenario, shipped};
 use polars::prelude::{LazyFrame, PlRefPath, ScanArgsParquet, col};
 use serde_json::{Value, json};
 use test_kit::DEADLINE;
 
-const SHIPPED: &str = include_str!("../../../../catalog.toml");
 /// The sections of it that are played.
 const SECTIONS: [&str; 4] = ["sources.clicks", "tables.users", "metrics.engagement", "reports.engagement"];
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -41,7 +39,10 @@ type Row = (i64, i64, Option<String>);
 fn training_set() {
     scenario("training_set", async |scenario| {
         let Some(observer) = Observer::find(scenario)? else { return Ok(()) };
-        let setup = Stage::of(scenario).catalog(catalog).topic("-clicks", 2, &[]).topic("-users", 2, &[]);
+        let setup = Stage::of(scenario)
+            .catalog(|name| shipped::catalog(name, &SECTIONS))
+            .topic("-clicks", 2, &[])
+            .topic("-users", 2, &[]);
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let noon = |ago: i64| stage.now_us / 1_000 / DAY_MS * DAY_MS - ago * DAY_MS + NOON_MS;
         let users = Producer::new(&stage.brokers, &format!("{}-users", stage.topic))?;
@@ -139,19 +140,4 @@ fn training(file: &Path) -> Result<BTreeMap<(String, String), Row>> {
         Ok((key, (counts.0, counts.1, plans.get(at).map(str::to_owned))))
     };
     (0..frame.height()).map(row).collect()
-}
-
-/// The shipped sections, on topics of the stage's own.
-fn catalog(name: &str) -> String {
-    let is_played = |section: &&str| {
-        SECTIONS.iter().any(|wanted| {
-            section.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(']') || rest.starts_with('.'))
-        })
-    };
-    let sections: String =
-        SHIPPED.split("\n[").skip(1).filter(is_played).map(|section| format!("\n[{section}\n")).collect();
-    let played = sections
-        .replace("[sources.clicks]\n", &format!("[sources.clicks]\ntopic = \"{name}-clicks\"\n"))
-        .replace("topic = \"users\"", &format!("topic = \"{name}-users\""));
-    format!("[pipeline]\nname = \"{name}\"\nversion = \"v1\"\n\n[schedule]\nreconcile = \"{NEVER}\"\n{played}")
 }

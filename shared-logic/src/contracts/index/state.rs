@@ -237,14 +237,19 @@ impl IndexState {
         Ok(next)
     }
 
-    /// A build is not what it should be, or is gone: its index is to be deleted. It has no effect on one that has ended.
+    /// A build is not what it should be, or is gone: its index is to be deleted. It has no effect on one that has ended. What an operator
+    /// has asked for, and never served, is asked for again: the build that serves may need no other.
     #[must_use]
     pub fn end(&self, number: u64) -> IndexState {
         let mut next = self.clone();
-        if let Some(build) = next.builds.get_mut(&number) {
-            build.stage = BuildStage::Ended;
+        let Some(build) = next.builds.get_mut(&number) else { return next };
+        let is_owed = build.why == Why::Asked && matches!(build.stage, BuildStage::Loading | BuildStage::Following);
+        build.stage = BuildStage::Ended;
+        if !is_owed {
+            return next;
         }
-        next
+        let definition = build.definition.clone();
+        next.ask(&definition)
     }
 
     /// Retires a build that was kept.
@@ -405,6 +410,19 @@ mod tests {
         assert_eq!(promoted.retire(two), Err(IndexStepError::Serves { number: two }));
         assert_eq!(promoted.retire(1).expect("kept").forget(1).builds.len(), 1);
         assert_eq!(promoted.forget(1), promoted, "it has not ended");
+    }
+
+    #[test]
+    fn what_an_operator_has_asked_for_is_asked_for_until_it_has_served() {
+        let serving = served(&IndexState::default(), 'a', 2);
+        let (begun, two) = serving.ask(&hash('a')).begin(Build { why: Why::Asked, ..build('a', 2) });
+        let following = begun.follow(two, "me").expect("loaded");
+        assert!(following.asked.is_empty(), "it is under way");
+        let ended = following.end(two);
+        assert_eq!(needed(&ended, &hash('a'), &partitions_of(2), 1), Needed::Build(Why::Asked), "it was not equal");
+        assert_eq!(ended.end(two), ended, "it has ended");
+        let promoted = following.promote(two, 8).expect("equal");
+        assert!(promoted.end(two).asked.is_empty(), "it has served");
     }
 
     #[test]
