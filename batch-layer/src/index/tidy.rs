@@ -54,19 +54,26 @@ impl Keeper<'_> {
             return Ok(());
         }
         let (index, definition) = (&self.unit.index, &self.unit.definition);
-        let state = self.client.state(index).await?.state;
-        let Some((number, _)) = state.serving(definition) else { return Ok(()) };
-        failpoints::pass("index::before_alias");
-        self.client.align_alias(index, Some(number)).await?;
-        if state.aliased != Some(number) {
-            self.step(|state| {
-                let serves = state.serving(definition).is_some_and(|(serving, _)| serving == number);
-                Ok(IndexState { aliased: if serves { Some(number) } else { state.aliased }, ..state.clone() })
-            })
-            .await?;
-            info!(index, build = number, "the alias is that of another build");
+        let serves =
+            |state: &IndexState, number: u64| state.serving(definition).is_some_and(|(serving, _)| serving == number);
+        loop {
+            let state = self.client.state(index).await?.state;
+            let Some((number, _)) = state.serving(definition) else { return Ok(()) };
+            failpoints::pass("index::before_alias");
+            self.client.align_alias(index, Some(number)).await?;
+            // Read anew: the alias is moved without a condition, and another build may have been promoted before it was.
+            let noted = self.step(|state| {
+                let aliased = if serves(state, number) { Some(number) } else { state.aliased };
+                Ok(IndexState { aliased, ..state.clone() })
+            });
+            let noted = noted.await?;
+            if serves(&noted, number) {
+                if state.aliased != Some(number) {
+                    info!(index, build = number, "the alias is that of another build");
+                }
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Whether it looks after what belongs to no definition of a version.
