@@ -81,6 +81,8 @@ impl Keeper<'_> {
         let sizing = self.client.settings();
         let refresh_ms = u64::try_from(sizing.refresh.get().as_millis()).unwrap_or(u64::MAX);
         let sizing = Sizing { shards: sizing.shards, replicas: sizing.replicas, refresh_ms };
+        // An index of that name is deleted. After the server lost its data, numbers begin anew, and it may be another process's.
+        self.step(|state| Ok(state.load(number, loader, "", 0)?)).await?;
         let uuid = self.client.create_index(&name, &settings(self.index(), sizing)).await?.uuid;
         self.step(|state| Ok(state.load(number, loader, &uuid, 0)?)).await?;
         let make = self.items();
