@@ -45,7 +45,8 @@ impl Keeper<'_> {
             self.step(|state| Ok(state.forget(number))).await?;
             info!(index, build = number, "the build is deleted");
         }
-        Ok(())
+        let known: Vec<u64> = state.builds.keys().copied().collect();
+        Ok(self.client.forget_others(index, &known, state.begun).await?)
     }
 
     /// Moves the alias to the build that serves the active version, if one does.

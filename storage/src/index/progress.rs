@@ -168,9 +168,24 @@ impl SearchClient {
     /// # Errors
     /// [`SearchError`].
     pub async fn forget_build(&self, index: &str, build: u64) -> Result<(), SearchError> {
+        self.forget_found(about(index, build, &["progress", "refused"])).await
+    }
+
+    /// Deletes all documents about builds up to `begun` but the `known` ones: a process that did not know that a build has ended may have
+    /// written them after it was forgotten, and they may hold what was erased.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn forget_others(&self, index: &str, known: &[u64], begun: u64) -> Result<(), SearchError> {
+        let kinds = ["progress", "refused"];
+        let of_index =
+            json!([{"terms": {"kind": kinds}}, {"term": {"index": index}}, {"range": {"build": {"lte": begun}}}]);
+        self.forget_found(json!({"bool": {"filter": of_index, "must_not": [{"terms": {"build": known}}]}})).await
+    }
+
+    async fn forget_found(&self, query: Value) -> Result<(), SearchError> {
         const OPERATION: &str = "delete the documents about a build";
         let name = progress_index(&self.deployment);
-        let query = about(index, build, &["progress", "refused"]);
         match self.refresh(&name).await {
             Err(SearchError::NoIndex { .. }) => return Ok(()),
             refreshed => refreshed?,
