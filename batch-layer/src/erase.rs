@@ -276,6 +276,14 @@ impl<'a> Eraser<'a> {
     /// Ends the builds of search indexes that may hold what was erased, in every version, and begins others. A failure is logged: nothing is
     /// searched in such a build any more, and the schedule tries it again.
     async fn keep_indexes(&self, reconciler: &Reconciler) {
+        // Indexes wait for rows without what was erased, and another version may be the one that materialises these.
+        for (version, _) in self.versions.living().filter(|(version, _)| *version != self.catalog.deployment.version) {
+            let Some(of_version) = reconciler.of_version(version) else { continue };
+            let Some(source) = of_version.whole.sources.get(&self.source.name).cloned() else { continue };
+            if let Err(error) = of_version.materialise(&source).await {
+                warn!(version, error = error_text(&error), "cannot materialise rows that a search index waits for");
+            }
+        }
         for (version, _) in self.versions.living() {
             let Some(of_version) = reconciler.of_version(version) else { continue };
             let Some(source) = of_version.whole.sources.get(&self.source.name).cloned() else { continue };

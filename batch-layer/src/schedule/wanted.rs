@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use platform::telemetry::error_text;
+use shared_logic::version::IndexUnit;
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
@@ -57,6 +58,13 @@ pub(super) async fn watch(reconciler: Reconciler, names: mpsc::Sender<WantedTabl
                         version,
                         source, index, "the search index waits for the source; not waiting for its schedule"
                     );
+                    // Its rows may be materialised by another version, with which it shares them.
+                    let of_rows = rows_host(&reconciler, &wanted.unit).filter(|host| *host != version);
+                    if let Some(host) = of_rows
+                        && names.send(WantedTable { version: host, table: source.clone() }).await.is_err()
+                    {
+                        return;
+                    }
                     if names.send(WantedTable { version, table: source }).await.is_err() {
                         return;
                     }
@@ -81,6 +89,13 @@ fn indexes(reconciler: &Reconciler) -> Vec<WantedIndex> {
         Some(WantedIndex::new(&storage, &client, unit))
     });
     wanted.collect()
+}
+
+/// The version that materialises the table that an index follows; `None` of a stream, whose rows are materialised with the index.
+fn rows_host(reconciler: &Reconciler, unit: &IndexUnit) -> Option<String> {
+    let generation = unit.catalog.deployment.table_generation(&unit.source);
+    let mut rows = reconciler.versions.rows().into_iter();
+    rows.find(|rows| rows.table == unit.source && rows.generation == generation).map(|rows| rows.host)
 }
 
 /// The tables of all versions that the reconciler knows, each with the version that materialises it.
