@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use platform::clock::now_us;
 use platform::telemetry::error_text;
-use shared_logic::contracts::index::{IndexState, Refused};
+use shared_logic::contracts::index::{Build, IndexState, Refused};
 use shared_logic::log::PartitionId;
 use storage::SearchClient;
 use tracing::warn;
@@ -90,8 +90,8 @@ impl SearchReader {
         partitions: &[(i32, PartitionId)],
         seen: &mut Seen,
     ) -> Result<Behind, String> {
-        seen.of(number);
-        let base = &state.builds[&number].base;
+        let Build { uuid, base, .. } = &state.builds[&number];
+        seen.of(number, uuid);
         let numbers: Vec<i32> = partitions.iter().map(|(partition, _)| *partition).collect();
         let asked_us = now_us();
         let ends = within(self.topics.ends(&self.topic, &numbers)).await?;

@@ -13,8 +13,8 @@ const ENDS_MAX: usize = 1_000;
 /// What was seen of the partitions of one build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The build.
-    number: u64,
+    /// The build: its number, and what the server calls its index, as numbers begin anew after the server lost its data.
+    build: (u64, String),
     partitions: BTreeMap<PartitionId, OfPartition>,
 }
 
@@ -27,9 +27,9 @@ struct OfPartition {
 
 impl Seen {
     /// Begins anew if another build is searched.
-    pub(super) fn of(&mut self, number: u64) {
-        if self.number != number {
-            *self = Seen { number, partitions: BTreeMap::new() };
+    pub(super) fn of(&mut self, number: u64, uuid: &str) {
+        if (self.build.0, self.build.1.as_str()) != (number, uuid) {
+            *self = Seen { build: (number, uuid.to_owned()), partitions: BTreeMap::new() };
         }
     }
 
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn everything_is_found_as_of_the_last_end_that_a_refreshed_cursor_has_passed() {
         let mut seen = Seen::default();
-        seen.of(1);
+        seen.of(1, "a");
         assert_eq!(seen.as_of(&[id(0)], 100, REFRESH), None, "nothing is known");
         seen.end(&id(0), 100, 5);
         seen.cursor(&id(0), 101, 5);
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn the_partition_that_is_farthest_behind_decides_and_one_that_is_not_known_leaves_nothing() {
         let mut seen = Seen::default();
-        seen.of(1);
+        seen.of(1, "a");
         for (partition, at_us) in [(0, 100), (1, 50)] {
             seen.end(&id(partition), at_us, 5);
             seen.cursor(&id(partition), at_us, 5);
@@ -122,14 +122,14 @@ mod tests {
         assert_eq!(seen.as_of(&[id(0), id(1)], 200, REFRESH), Some(50));
         assert_eq!(seen.as_of(&[id(0), id(2)], 200, REFRESH), None);
         assert_eq!(seen.as_of(&[id(0)], 200, REFRESH), Some(100));
-        seen.of(2);
-        assert_eq!(seen.as_of(&[id(0)], 200, REFRESH), None, "another build has lanes of its own");
+        seen.of(1, "b");
+        assert_eq!(seen.as_of(&[id(0)], 200, REFRESH), None, "another of that number has lanes of its own");
     }
 
     #[test]
     fn of_a_lane_that_is_far_behind_not_every_end_is_remembered() {
         let mut seen = Seen::default();
-        seen.of(1);
+        seen.of(1, "a");
         for n in 0..10_000 {
             seen.end(&id(0), n, n);
         }
