@@ -205,6 +205,17 @@ async fn answers_that_are_too_old_are_unknown() {
 }
 
 #[tokio::test]
+async fn a_window_that_has_not_come_is_not_judged() {
+    let watched = Watched::serving().await;
+    // The clock of the machine that counts is ahead.
+    watched.counts(&[LONG_AGO], "2999-01-01T00:00:00Z").await;
+    let is_judged = |_: u16, body: &Value| body["alerts"][0]["judged_to"] != "2026-04-24T09:30:00Z";
+    let body = watched.server.until(ALERTS, is_judged).await;
+    let to = body["alerts"][0]["judged_to"].as_str().expect("a moment");
+    assert!(to > "2026-04-24" && to < "2900", "{to}");
+}
+
+#[tokio::test]
 async fn a_restart_tells_nothing_again() {
     let mut watched = Watched::serving().await;
     watched.fires().await;

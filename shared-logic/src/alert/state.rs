@@ -133,6 +133,12 @@ impl AlertState {
         AlertState { unknown: Some(reason), ..self.clone() }
     }
 
+    /// What stays at that moment, microseconds since 1970. A window that ends later was judged by a clock that was ahead: the next one is
+    /// judged as if it were the first, so that an alert does not stand still until that moment has come.
+    pub fn as_of(&self, now_us: i64) -> AlertState {
+        AlertState { end_us: self.end_us.filter(|end_us| *end_us <= now_us), ..self.clone() }
+    }
+
     /// The state of an alert that is not declared any more, or declared otherwise.
     pub fn ended(&self) -> AlertState {
         AlertState { phase: Phase::Ok, unknown: None, ..self.clone() }

@@ -235,6 +235,18 @@ fn a_notification_is_what_alertmanager_sends() {
 }
 
 #[test]
+fn a_window_that_has_not_come_does_not_hold_up_the_next_one() {
+    let ahead = after(state(), &[(3_600, Verdict::Holds), (3_660, Verdict::Holds)]);
+    assert_eq!((ahead.word(), ahead.end_us), (StateWord::Firing, Some(3_660)));
+    assert_eq!(after(ahead.clone(), &[(600, Verdict::Fails)]), ahead, "never backwards");
+    assert_eq!(ahead.as_of(3_660), ahead);
+    let now = ahead.as_of(630);
+    assert_eq!((now.word(), now.end_us), (StateWord::Firing, None));
+    let judged = after(now.clone(), &[(600, Verdict::Fails)]);
+    assert_eq!((judged.word(), now.notice(&judged)), (StateWord::Ok, Some(Notice::Resolved)));
+}
+
+#[test]
 fn a_definition_is_what_decides_when_an_alert_fires() {
     let hash = |text: &str| {
         let catalog = Catalog::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
