@@ -62,9 +62,24 @@ impl Standings {
         &self.settings
     }
 
-    /// What is known now.
+    /// What is known now. Of alerts that nobody judges any more, it is not known how they stand.
     pub(crate) fn now(&self) -> Arc<Standing> {
-        Arc::clone(&self.now.borrow())
+        let now = Arc::clone(&self.now.borrow());
+        let Some(reason) = self.silence(&now) else { return now };
+        let alerts = now.alerts.iter().map(|(name, state)| (name.clone(), state.not_known(reason.clone())));
+        Arc::new(Standing { alerts: alerts.collect(), ..Standing::clone(&now) })
+    }
+
+    /// Why nothing is known any more, if no process that judges was heard of for as long as answers may be old.
+    fn silence(&self, standing: &Standing) -> Option<String> {
+        let most = self.settings.stale_after.get().max(self.settings.lease.get() * 2);
+        match (standing.heard, &standing.failure) {
+            (Some(heard), _) if heard.elapsed() > most => {
+                Some(format!("no process has judged it for {} s", heard.elapsed().as_secs()))
+            }
+            (None, Some(failure)) => Some(format!("no process judges it: {failure}")),
+            _ => None,
+        }
     }
 
     /// Tells requests what was read or judged.
@@ -95,8 +110,9 @@ impl Standings {
             webhook_error,
         };
         metrics::gauge!("braid_alert_undelivered").set(standing.undelivered as f64);
-        let words =
-            standing.alerts.iter().map(|(name, state)| (name.clone(), state.word())).collect::<BTreeMap<_, _>>();
+        let is_silent = self.silence(&standing).is_some();
+        let word = |state: &AlertState| if is_silent { StateWord::Unknown } else { state.word() };
+        let words = standing.alerts.iter().map(|(name, state)| (name.clone(), word(state))).collect::<BTreeMap<_, _>>();
         let before = self.now.send_replace(Arc::new(standing));
         for name in before.alerts.keys().chain(words.keys()) {
             for word in StateWord::ALL {
@@ -115,6 +131,36 @@ impl Role {
             Role::Idle => "idle",
             Role::Judging => "judging",
             Role::Following => "following",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use platform::settings::Span;
+    use shared_logic::catalog::DefinitionHash;
+    use shared_logic::contracts::alert::{Judge, judge_record, state_record};
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_judges_any_more_is_not_known() {
+        let with = |lease| settings::Alerts { lease, stale_after: Span::from_millis(1), ..settings::Alerts::default() };
+        let state = AlertState { unknown: None, ..AlertState::new(DefinitionHash::of_none(), BTreeMap::new(), 0) };
+        let judge = Judge { process: "other".to_owned(), beat: 1, resigned: false };
+        let mut seen = Seen::new(Duration::from_secs(1));
+        seen.take(&[state_record("a", Some(&state)), judge_record(&judge)]);
+        let patient = Standings::new(with(Span::from_secs(3_600)));
+        patient.fails(&seen, "kafka is away".to_owned());
+        assert_eq!(patient.now().alerts["a"].word(), StateWord::Ok, "another process may judge it");
+        let standings = Standings::new(with(Span::from_millis(1)));
+        standings.fails(&seen, "kafka is away".to_owned());
+        let begun = Instant::now();
+        while standings.now().alerts["a"].word() != StateWord::Unknown {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it stays known");
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
