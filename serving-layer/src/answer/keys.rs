@@ -106,7 +106,8 @@ fn written(
     let (from, to) = (gathered.bounds.0.map(bound_text), gathered.bounds.1.map(bound_text));
     let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
     let (given, as_of_us) = (listed.asked.given(), gathered.as_of_us());
-    let undated = serde_json::to_vec(&(&from, &to, &keys, more)).expect("an answer is plain data");
+    let undated = (version.version_name(), &listed.by, is_batch_alone, &from, &to, &keys, more);
+    let undated = serde_json::to_vec(&undated).expect("an answer is plain data");
     let body = Body {
         version: version.version_name(),
         metric: &metric.name,

@@ -171,13 +171,14 @@ fn written(
     let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
     let (given, view) = (top.asked.given(), gathered.ground.view.as_ref());
     let as_of_us = gathered.as_of_us();
-    let undated: Vec<_> = rows.iter().map(|row| (&row.key, &row.values, &row.overflow, &row.bounds)).collect();
-    let undated = serde_json::to_vec(&(&from, &to, ranked, undated)).expect("an answer is plain data");
+    let ranked_by = top.ranked_by.name(metric);
+    let undated = (version.version_name(), ranked_by, is_batch_alone, &from, &to, ranked, &rows);
+    let undated = serde_json::to_vec(&undated).expect("an answer is plain data");
     let body = Body {
         version: version.version_name(),
         metric: &metric.name,
         by: &top.by,
-        measure: top.ranked_by.name(metric),
+        measure: ranked_by,
         limit: top.limit,
         key: given.given(metric),
         from,
