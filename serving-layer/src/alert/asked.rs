@@ -33,15 +33,34 @@ impl Asking<'_> {
     /// The states that follow one after the other, once all windows were judged that are due; at least one.
     pub(super) async fn judge(&self, alert: &Alert, before: &AlertState) -> Vec<AlertState> {
         let Some(metric) = self.version.catalog.metrics.get(&alert.metric) else { return Vec::new() };
-        match tokio::time::timeout(self.within, self.judged(alert, metric, before)).await {
-            Ok(Ok(states)) => states,
-            Ok(Err(reason)) => vec![before.not_known(reason)],
-            Err(_) => vec![before.not_known(format!("answers take longer than {:?}", self.within))],
-        }
+        // What was judged in time stays. Otherwise the next round would begin with the same windows, and might never come to the newest.
+        let mut states = Vec::new();
+        let judged = tokio::time::timeout(self.within, self.judged(alert, metric, before, &mut states)).await;
+        let unknown = match judged {
+            Ok(Ok(())) => None,
+            Ok(Err(reason)) => Some(reason),
+            Err(_) => Some(format!("answers take longer than {:?}", self.within)),
+        };
+        let last = match unknown {
+            Some(reason) => Some(states.last().unwrap_or(before).not_known(reason)),
+            None if states.is_empty() => Some(before.clone()),
+            None => None,
+        };
+        states.extend(last);
+        states
     }
 
-    /// As [`Asking::judge`]; or why the newest window is not known.
-    async fn judged(&self, alert: &Alert, metric: &Metric, before: &AlertState) -> Result<Vec<AlertState>, String> {
+    /// Adds the states after each window that is due.
+    ///
+    /// # Errors
+    /// Why the next one is not known.
+    async fn judged(
+        &self,
+        alert: &Alert,
+        metric: &Metric,
+        before: &AlertState,
+        states: &mut Vec<AlertState>,
+    ) -> Result<(), String> {
         // As of when answers are, only an answer says. Mostly it is about the window that is to be judged.
         let guess_us = newest_end(self.now_us, alert.lateness_us, metric.grain_us);
         let guessed = self.ask(alert, metric, alert.window(guess_us)).await?;
@@ -53,13 +72,12 @@ impl Asking<'_> {
         }
         let newest_us = newest_end(as_of_us, alert.lateness_us, metric.grain_us);
         let rule = Rule { for_us: alert.for_us, grain_us: metric.grain_us };
-        let mut states: Vec<AlertState> = Vec::new();
         for end_us in due_ends(before.end_us, newest_us, metric.grain_us, alert.for_us) {
             let known = if end_us == guess_us { Some(&guessed) } else { None };
             let (verdict, values) = self.verdict(alert, metric, end_us, known).await?;
             states.push(states.last().unwrap_or(before).judged(rule, end_us, verdict, values));
         }
-        Ok(if states.is_empty() { vec![before.clone()] } else { states })
+        Ok(())
     }
 
     /// What merged values say of the window that ends there. `known`: its values, if they were asked for.
