@@ -25,5 +25,7 @@ pub(crate) async fn or_answered(
         return Ok(next.run(request).await);
     }
     let (request, _) = request.into_parts();
-    app.live.watch(request, next, app.http.request_timeout.get()).await
+    // Less than the request itself may take: an answer that takes too long is then an event, as any problem that may pass, and not a response
+    // after which a browser gives up.
+    app.live.watch(request, next, app.http.request_timeout.get() * 4 / 5).await
 }
