@@ -20,8 +20,14 @@ impl Csv {
     }
 
     /// Adds a row, with as many cells as there are names. A list is its JSON, in quotes.
+    ///
+    /// Nothing, as the only cell, would be an empty line, which readers leave out: then it is written as the empty text.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Json>) {
-        self.line(cells, |body, cell| match cell {
+        let mut cells = cells.into_iter().peekable();
+        let first = cells.next();
+        let is_alone = cells.peek().is_none();
+        self.line(first.into_iter().chain(cells), |body, cell| match cell {
+            Json::Null if is_alone => quote(body, ""),
             Json::Null => {}
             Json::Bool(_) | Json::Number(_) => body.extend_from_slice(cell.to_string().as_bytes()),
             Json::String(text) => quote(body, &text),
@@ -67,6 +73,14 @@ mod tests {
         let written = csv.written(Vec::new(), None);
         let expected = "name,n,of\r\n\"a \"\"b\"\",\nc\",-7,\"[{\"\"value\"\":\"\"x\"\"}]\"\r\n\"\",,0.5\r\n,9223372036854775807,true\r\n";
         assert_eq!(std::str::from_utf8(&written.body).expect("text"), expected);
+    }
+
+    #[test]
+    fn a_row_of_nothing_is_a_row() {
+        let mut csv = Csv::new(["page"]);
+        csv.row([json!("a")]);
+        csv.row([Json::Null]);
+        assert_eq!(&csv.written(Vec::new(), None).body[..], b"page\r\n\"a\"\r\n\"\"\r\n");
     }
 
     #[test]
