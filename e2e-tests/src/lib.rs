@@ -3,15 +3,10 @@
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
 //! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`] or with their tables on [`S3`]. It sends [`views`],
 //! as [`Traffic`] batch by batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills
-<<<<<<< HEAD
 //! processes, and compares the answers with an [`Oracle`] that counts row by row, what [`streams`] write with another one, and what a
 //! [`search`] server holds with an [`IndexOracle`].
-//! [`Archive`] reads the archive's files as any Delta reader would, and a second [`Observer`] reads tables with other engines. By
-=======
-//! processes, and compares the answers with an [`Oracle`] that counts row by row, and what [`streams`] write with another one.
 //! [`Archive`] reads the archive's files as any Delta reader would, and a second [`Observer`] reads tables with other engines. Some play with
 //! sections of the catalog that is [`shipped`]. By
->>>>>>> w-ans
 //! `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]). A real [`Prometheus`](prometheus::Prometheus) asks what alert rules and
 //! dashboard ask. A [`Stranger`](stranger::Stranger) has a file and
 //! types commands. Scenarios wait for conditions, never for time to pass.
@@ -43,12 +38,9 @@ pub mod reach;
 pub mod registry;
 pub mod s3;
 pub mod scenario;
-<<<<<<< HEAD
 pub mod search;
 mod shared_folder;
-=======
 pub mod shipped;
->>>>>>> w-ans
 pub mod stage;
 pub mod stranger;
 pub mod streams;
