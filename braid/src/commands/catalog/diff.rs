@@ -2,8 +2,10 @@
 //!
 //! - `streams`: what a change of streams costs;
 //! - `tables`: what a change of tables costs;
-//! - `reports`: what a change of reports costs.
+//! - `reports`: what a change of reports costs;
+//! - `alerts`: what a change of alerts means.
 
+mod alerts;
 mod reports;
 mod streams;
 mod tables;
@@ -50,6 +52,7 @@ pub(super) fn costs(old: &Catalog, new: &Catalog) -> String {
         push_line(&mut text, &format!("metric {}: gone; its view stays as it is", metric.name));
     }
     reports::push_reports(&mut text, old, new);
+    alerts::push_alerts(&mut text, old, new);
     text
 }
 
