@@ -25,7 +25,10 @@ const CRATES: [&[&str]; 5] = [
 const FLOORS: [(&str, &[&str]); 5] = [
     ("words", &["time", "log", "schema", "group_key", "hash_index", "suggest", "rejection", "identity", "format"]),
     ("what a catalog declares and a record holds", &["catalog", "expression", "measure", "decode", "dedup"]),
-    ("from events to merged values, and to outputs", &["plan", "partial", "merge", "report", "stream", "table", "alert"]),
+    (
+        "from events to merged values, and to outputs",
+        &["plan", "partial", "merge", "report", "stream", "table", "alert"],
+    ),
     ("how the layers write down what they share", &["contracts"]),
     (
         "which offsets belong to which layer, and what both said of them",
