@@ -10,7 +10,7 @@ use ring::{digest, error};
 use subtle::{Choice, ConstantTimeEq};
 
 /// Every key begins with this, so that programs that search for secrets in texts find it.
-const PREFIX: &str = "braid_";
+pub(crate) const PREFIX: &str = "braid_";
 /// What stands before a hash, and says what it is.
 const ALGORITHM: &str = "sha256:";
 /// The bytes of a hash, and of what is random in a key.

@@ -16,6 +16,7 @@ mod args;
 mod bounds;
 mod catalog;
 mod error;
+mod explained;
 mod http;
 mod kafka;
 mod merged;

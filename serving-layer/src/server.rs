@@ -171,7 +171,15 @@ impl Server {
     /// None today: what fails while serving is a problem of the request.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServeError> {
         info!(address = %self.address, "serving");
-        telemetry::begin(&["braid_serving_incomplete_answers_total"]);
+        telemetry::begin(&[
+            "braid_serving_incomplete_answers_total",
+            "braid_serving_live_looks_total",
+            "braid_serving_live_dropped_total",
+        ]);
+        // Nobody watches yet.
+        for watched in ["braid_serving_watchers", "braid_serving_live_questions"] {
+            metrics::gauge!(watched).set(0.0);
+        }
         let mut background = self.app.spawn_background();
         let app = Arc::clone(&self.app);
         background.spawn(async move { status::follow(&app).await });

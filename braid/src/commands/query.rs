@@ -25,7 +25,8 @@ pub(super) use self::page::cell;
 
 /// Asks a metric's total or series and prints the answer
 ///
-/// The answer sums over columns that are not named; NAME.missing=true asks for the events without a value in the column NAME.
+/// The answer sums over columns that are not named; NAME.missing=true asks for the events without a value in the column NAME. A
+/// column that is named several times asks for several keys.
 /// Without --from and --to, it covers everything. On a terminal it is a table, with integers grouped by thousands and floats
 /// rounded; elsewhere it is JSON. Colours are left out if NO_COLOR is set. The exit code is 1 if there is no answer; why is
 /// printed on standard error, as JSON with --output json.
@@ -34,6 +35,9 @@ pub(super) use self::page::cell;
   braid query views
   braid query views video_id=video-42 --from=-24h
   braid query views video_id=video-42 --from=-1h --to=now --step 5m
+  braid query views video_id=video-42 video_id=video-7
+  braid query views --from=-7d --step 1d --tz Europe/Berlin
+  braid query views --from=-1h --step 1m --window 15m
   braid query orders country.missing=true
   braid query views --step 1h --output csv > views.csv
   braid query views --output json | jq .values.views
@@ -57,6 +61,12 @@ pub struct Args {
     /// The width of a step such as `1h`; implies --series
     #[arg(long, value_name = "DURATION")]
     step: Option<String>,
+    /// The zone by whose clocks steps begin, such as `Europe/Berlin`; implies --series
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// How much time each point covers, up to the end of its step; implies --series
+    #[arg(long, value_name = "DURATION")]
+    window: Option<String>,
     /// The version of the deployment that is to answer, instead of the active one
     #[arg(long, value_name = "VERSION")]
     in_version: Option<String>,
@@ -119,9 +129,11 @@ impl Output {
 
 impl Args {
     fn url(&self, serving: &Serving) -> Result<Url> {
-        let series = self.series || self.step.is_some();
+        let series = self.series || [&self.step, &self.tz, &self.window].iter().any(|given| given.is_some());
         let mut url = serving.url(&["v1", "metrics", &self.metric, if series { "series" } else { "total" }])?;
-        let named = [("from", &self.from), ("to", &self.to), ("step", &self.step), ("version", &self.in_version)];
+        let range = [("from", &self.from), ("to", &self.to)];
+        let stepping = [("step", &self.step), ("tz", &self.tz), ("window", &self.window)];
+        let named = [&range[..], &stepping, &[("version", &self.in_version)]].concat();
         let named = named.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         let key = self.key.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let complete = self.complete.then_some(("require", "complete"));

@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod floors;
+mod image;
 mod imports;
 mod settings;
 mod sources;

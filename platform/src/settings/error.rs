@@ -13,7 +13,7 @@ pub enum SettingsError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file is not TOML, or holds an unknown key or a value of the wrong type; the reason shows the line.
+    /// The file is not TOML, or holds an unknown key or a value of the wrong type; the reason shows the line, unless it may hold an API key.
     #[error("settings file {}: {reason}", path.display())]
     File {
         /// The file.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::explained::{UNTOLD, explained};
 use super::{Settings, SettingsError};
 
 /// Names in the environment begin with this; `__` separates what a dot separates in TOML.
@@ -41,7 +42,7 @@ impl Merged {
             std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
         let wrong = |reason: toml::de::Error| SettingsError::File {
             path: PathBuf::from(path),
-            reason: reason.to_string().trim_end().to_owned(),
+            reason: explained(&text, &reason),
         };
         toml::from_str::<Settings>(&text).map_err(wrong)?;
         self.table = toml::from_str(&text).map_err(wrong)?;
@@ -114,7 +115,7 @@ impl Merged {
             let optional = OPTIONAL.iter().filter(|(s, _)| *s == section).map(|(_, k)| *k);
             return Err(unknown(origin, &format!("{section}.{key}"), known.keys().map(String::as_str).chain(optional)));
         }
-        let value = typed(&origin, like, text)?;
+        let value = typed(&origin, like, text, section != UNTOLD)?;
         table.insert(key.to_owned(), value);
         self.origins.push(origin);
         Ok(())
@@ -127,11 +128,11 @@ fn named(table: &Table) -> BTreeSet<String> {
     sections.flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}.{key}"))).collect()
 }
 
-/// Reads text as the type that the default value has.
-fn typed(origin: &str, like: Option<&Value>, text: String) -> Result<Value, SettingsError> {
-    let wrong = |expected: &str| SettingsError::Value {
-        origin: origin.to_owned(),
-        reason: format!("expected {expected}, got {text:?}"),
+/// Reads text as the type that the default value has. Whether an error may repeat it, `is_told` says.
+fn typed(origin: &str, like: Option<&Value>, text: String, is_told: bool) -> Result<Value, SettingsError> {
+    let wrong = |expected: &str| {
+        let got = if is_told { format!("got {text:?}") } else { "got something else".to_owned() };
+        SettingsError::Value { origin: origin.to_owned(), reason: format!("expected {expected}, {got}") }
     };
     match like {
         Some(Value::Integer(_)) => {

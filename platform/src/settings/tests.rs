@@ -145,3 +145,33 @@ fn flags_are_pairs() {
     assert_eq!((loaded.kafka.brokers.as_str(), loaded.store.url.as_str()), ("b:2", "/d"));
     assert!(Command::try_parse_from(["x", "--set", "linger"]).is_err());
 }
+
+#[test]
+fn what_may_be_an_api_key_is_never_repeated() {
+    let key = &crate::api_key::random().expect("random");
+    for (file, word) in [
+        (format!("[access]\ninsecure = \"{key}\"\n"), "line 2, column 12: invalid type: a text, expected a boolean"),
+        (format!("[access]\nkeys = \"{key}\"\n"), "line 2"),
+        (format!("[access]\nkeys = {{ wall = [\"{key}\"] }}\n"), "line"),
+        (format!("[access.keys]\nwall = \"{key}\" x\n"), "line 2"),
+        (format!("[access.keys]\nwall = \"\"\"\n{key}\n"), "line"),
+        (format!("access = \"{key}\"\n"), "line 1"),
+        (format!("[acess]\nkeys.wall = \"{key}\"\n"), "acess"),
+        (format!("acess.keys.wall = \"{key}\"\n"), "acess"),
+        (format!("[access]\n{key} = \"read\"\n"), "line 2, column 1: something else belongs there"),
+    ] {
+        let error = refusal(&file, &[], &[]);
+        assert!(error.contains(word) && !error.contains(key.as_str()), "{file}{error}");
+    }
+    for (name, path) in [
+        ("BRAID__ACCESS__INSECURE", "access.insecure"),
+        ("BRAID__ACCESS__KEYS", "access.keys"),
+        ("BRAID__ACCESS__BURST", "access.burst"),
+    ] {
+        for error in [refusal("", &[(name, key)], &[]), refusal("", &[], &[(path, key)])] {
+            assert!(error.contains("got something else") && !error.contains(key.as_str()), "{error}");
+        }
+    }
+    let others = refusal("[access]\ninsecure = true\n[http]\nmax_points = \"many\"\n", &[], &[]);
+    assert!(others.contains("4 | max_points = \"many\""), "what is no secret is shown: {others}");
+}

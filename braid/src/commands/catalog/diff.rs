@@ -3,8 +3,10 @@
 //! - `streams`: what a change of streams costs;
 //! - `tables`: what a change of tables costs;
 //! - `reports`: what a change of reports costs;
+//! - `alerts`: what a change of alerts means;
 //! - `indexes`: what a change of search indexes costs.
 
+mod alerts;
 mod indexes;
 mod reports;
 mod streams;
@@ -53,6 +55,7 @@ pub(super) fn costs(old: &Catalog, new: &Catalog) -> String {
     }
     reports::push_reports(&mut text, old, new);
     indexes::push_indexes(&mut text, old, new);
+    alerts::push_alerts(&mut text, old, new);
     text
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Number, Value};
 
-use super::answer::{Answer, Bound, Overflow, Point};
+use super::answer::{Answer, Bound, OfKey, Overflow, Point};
 use super::sparkline::Sparkline;
 use crate::number::{duration, integer, number};
 use crate::table::{Cell, Column, Table};
@@ -21,20 +21,26 @@ const NULL: &str = "-";
 /// The whole page, as it fits on the screen.
 pub(super) fn page(answer: &Answer, screen: Screen) -> String {
     let mut page = format!("{}\n\n", screen.paint(Some(Tint::Heading), &asked(answer)));
-    match &answer.points {
-        Some(points) => push_series(&mut page, answer, points, screen),
-        None => push_row(&mut page, answer, &answer.values, screen),
+    match (&answer.keys, &answer.points) {
+        (Some(keys), _) => push_keys(&mut page, answer, keys, screen),
+        (None, Some(points)) => push_series(&mut page, answer, points, screen),
+        (None, None) => push_row(&mut page, answer, &answer.values, screen),
     }
     page.push('\n');
     push_line(&mut page, &batch_share(answer));
     push_line(&mut page, &speed_share(answer));
-    let of_points = answer.points.iter().flatten().flat_map(|point| &point.overflow);
-    for line in overflows(answer.overflow.iter().chain(of_points)) {
+    let of_points = answer.all_points().flat_map(|point| &point.overflow);
+    let of_keys = answer.keys.iter().flatten().flat_map(|of_key| &of_key.overflow);
+    for line in overflows(answer.overflow.iter().chain(of_keys).chain(of_points)) {
         push_line(&mut page, &line);
     }
-    for (name, bound) in &answer.bounds {
+    let of_keys = answer.keys.iter().flatten().flat_map(|of_key| {
+        let of = format!("{}: ", key_text(&of_key.key).join(", "));
+        of_key.bounds.iter().map(move |bound| (of.clone(), bound))
+    });
+    for (of, (name, bound)) in answer.bounds.iter().map(|bound| (String::new(), bound)).chain(of_keys) {
         if let Some(line) = certainty(name, bound) {
-            push_line(&mut page, &line);
+            push_line(&mut page, &printable(&format!("{of}{line}")));
         }
     }
     for gap in &answer.gaps {
@@ -45,10 +51,8 @@ pub(super) fn page(answer: &Answer, screen: Screen) -> String {
 
 /// What was asked, such as `views, video_id=video-42, from 2026-04-24T09:00:00Z, grain 1m`.
 fn asked(answer: &Answer) -> String {
-    let key = answer.key.iter().map(|(name, value)| match value {
-        Value::Null => format!("{name} missing"),
-        value => format!("{name}={}", plain(value)),
-    });
+    let key = key_text(&answer.key);
+    let keys = answer.keys.as_ref().map(|keys| format!("{} keys", keys.len()));
     let range = match (&answer.from, &answer.to) {
         (Some(from), Some(to)) => format!("{from} to {to}"),
         (Some(from), None) => format!("from {from}"),
@@ -59,8 +63,20 @@ fn asked(answer: &Answer) -> String {
         Some(step) => format!("step {step}"),
         None => format!("grain {}", answer.grain),
     };
-    let parts: Vec<String> = [answer.metric.clone()].into_iter().chain(key).chain([range, width]).collect();
+    let window = answer.window.as_ref().map(|window| format!("window {window}"));
+    let zone = answer.tz.as_ref().map(|zone| format!("by the clocks of {zone}"));
+    let parts = [answer.metric.clone()].into_iter().chain(key).chain(keys).chain([range, width]);
+    let parts: Vec<String> = parts.chain(window).chain(zone).collect();
     printable(&parts.join(", ")).into_owned()
+}
+
+/// A key, column by column.
+fn key_text(key: &Map<String, Value>) -> Vec<String> {
+    let text = |(name, value): (&String, &Value)| match value {
+        Value::Null => format!("{name} missing"),
+        value => format!("{name}={}", plain(value)),
+    };
+    key.iter().map(text).collect()
 }
 
 /// One row: the values, and what is known of the whole answer.
@@ -83,17 +99,48 @@ fn push_series(page: &mut String, answer: &Answer, points: &[Point], screen: Scr
     if let Some(name) = answer.names().next() {
         push_sparkline(page, name, points, screen);
     }
-    let mut columns: Vec<Column> = ["start", "layer"].map(Column::left).into();
-    columns.extend(answer.names().map(Column::right));
+    let mut table = Table::new(columns_of_points(answer));
+    points.iter().for_each(|point| table.push(point_cells(answer, point).collect()));
+    page.push_str(&table.text(screen));
+    page.push('\n');
+    push_row(page, answer, &answer.values, screen);
+}
+
+/// A row for each key, or for each of its points, and what is known of the whole answer.
+fn push_keys(page: &mut String, answer: &Answer, keys: &[OfKey], screen: Screen) {
+    let mut columns: Vec<Column> = answer.columns().map(Column::left).collect();
+    if answer.is_series() {
+        columns.extend(columns_of_points(answer));
+    } else {
+        columns.extend(answer.names().map(Column::right));
+        columns.push(Column::left("authoritative"));
+    }
     let mut table = Table::new(columns);
-    for point in points {
-        let head = [&point.start, &point.layer].map(|text| Cell::new(text));
-        let values = answer.names().map(|name| cell(point.values.get(name)));
-        table.push(head.into_iter().chain(values).collect());
+    for of_key in keys {
+        let key = || of_key.key.values().map(|value| cell(Some(value)));
+        for point in of_key.points.iter().flatten() {
+            table.push(key().chain(point_cells(answer, point)).collect());
+        }
+        if !answer.is_series() {
+            let values = answer.names().map(|name| cell(of_key.values.get(name)));
+            let authoritative = Cell::new(if of_key.authoritative { "yes" } else { "no" });
+            table.push(key().chain(values).chain([authoritative]).collect());
+        }
     }
     page.push_str(&table.text(screen));
     page.push('\n');
     push_row(page, answer, &answer.values, screen);
+}
+
+fn columns_of_points(answer: &Answer) -> Vec<Column> {
+    let head = if answer.says_ends() { &["start", "end", "layer"][..] } else { &["start", "layer"] };
+    head.iter().map(|name| Column::left(name)).chain(answer.names().map(Column::right)).collect()
+}
+
+fn point_cells<'a>(answer: &'a Answer, point: &'a Point) -> impl Iterator<Item = Cell> {
+    let end = answer.says_ends().then(|| point.end.as_deref().unwrap_or(NULL));
+    let head = [Some(point.start.as_str()), end, Some(point.layer.as_str())].into_iter().flatten().map(Cell::new);
+    head.chain(answer.names().map(|name| cell(point.values.get(name))))
 }
 
 fn push_sparkline(page: &mut String, name: &str, points: &[Point], screen: Screen) {
@@ -117,7 +164,7 @@ fn batch_share(answer: &Answer) -> String {
     let batch = &answer.provenance.batch;
     let Some(version) = batch.version else { return "batch: nothing, no reconcile has run yet".to_owned() };
     let of = batch.committed_at.as_ref().map_or_else(String::new, |at| format!(" of {at}"));
-    format!("batch: {}; version {}{of}", named(&batch.values), integer(version))
+    format!("batch: {}version {}{of}", contributed(&batch.values), integer(version))
 }
 
 fn speed_share(answer: &Answer) -> String {
@@ -126,7 +173,12 @@ fn speed_share(answer: &Answer) -> String {
         Some(lag_ms) => format!("{} behind", duration(lag_ms)),
         None => "how far it is behind is not known".to_owned(),
     };
-    format!("speed: {}; {lag}", named(&speed.values))
+    format!("speed: {}{lag}", contributed(&speed.values))
+}
+
+/// What a layer has contributed; that to several keys is not told.
+fn contributed(values: &Map<String, Value>) -> String {
+    if values.is_empty() { String::new() } else { format!("{}; ", named(values)) }
 }
 
 /// A line for each value that does not fit in 64 bits somewhere in the answer.

@@ -35,6 +35,11 @@ fn flags_become_parameters() {
         "http://127.0.0.1:8080/v1/metrics/views/total?country.missing=true&note="
     );
     assert_eq!(url(&["views", "--in-version", "v2"]), "http://127.0.0.1:8080/v1/metrics/views/total?version=v2");
+    assert_eq!(
+        url(&["views", "v=1", "v=2", "--step", "1d", "--tz", "Europe/Berlin", "--window", "7d"]),
+        "http://127.0.0.1:8080/v1/metrics/views/series?v=1&v=2&step=1d&tz=Europe%2FBerlin&window=7d"
+    );
+    assert_eq!(url(&["views", "--tz", "UTC"]), "http://127.0.0.1:8080/v1/metrics/views/series?tz=UTC");
     assert_eq!(url(&["views", "--series"]), "http://127.0.0.1:8080/v1/metrics/views/series");
 }
 
@@ -224,4 +229,64 @@ fn sketches_are_shown_with_what_they_may_lack() {
     let csv = csv::csv(&answer(SKETCHES).expect("an answer"));
     let list = r#""[{""value"":""/a"",""count"":24,""at_most"":24},{""value"":""/b"",""count"":5,""at_most"":6}]""#;
     assert_eq!(csv.lines().nth(1), Some(format!("5012,7,{list},310.5,true,true,").as_str()));
+}
+
+const TOTALS: &str = r#"{"metric": "sales", "from": null, "to": null, "grain": "1m", "complete": true, "gaps": [], "authoritative": false,
+    "as_of": "2026-04-24T09:30:12Z",
+    "provenance": {"batch": {"version": 7, "committed_at": null}, "speed": {"lag_ms": 83}},
+    "keys": [
+        {"key": {"shop": "a,b"}, "values": {"n": 1234, "users": 5012}, "authoritative": true,
+         "bounds": {"users": {"low": 4860, "high": 5170, "exact": false}},
+         "provenance": {"batch": {"values": {"n": 1234}}, "speed": {"values": {"n": 0}}}},
+        {"key": {"shop": null}, "values": {"n": null, "users": 0}, "authoritative": false,
+         "overflow": [{"value": "n", "reason": "it is too large"}],
+         "provenance": {"batch": {"values": {"n": 0}}, "speed": {"values": {"n": null}}}}]}"#;
+
+#[test]
+fn several_keys_are_a_row_each() {
+    let expected = "\
+sales, 2 keys, all time, grain 1m
+
+shop      n  users  authoritative
+a,b   1,234  5,012  yes
+-         -      0  no
+
+complete  authoritative  as_of
+yes       no             2026-04-24T09:30:12Z
+
+batch: version 7
+speed: 83 ms behind
+n is null: it is too large
+shop=a,b: users is an estimate: 4,860 to 5,170 in 95 of 100 cases
+";
+    assert_eq!(table(TOTALS, Screen::NONE), expected);
+    let csv = csv::csv(&answer(TOTALS).expect("an answer"));
+    let lines = "shop,n,users,complete,authoritative,as_of\r\n\
+                 \"a,b\",1234,5012,true,true,2026-04-24T09:30:12Z\r\n\
+                 ,,0,true,false,2026-04-24T09:30:12Z\r\n";
+    assert_eq!(csv, lines);
+}
+
+const WINDOWS: &str = r#"{"metric": "sales", "from": "2026-04-23T22:00:00Z", "to": "2026-04-24T22:00:00Z", "grain": "1m", "step": "1d",
+    "tz": "Europe/Berlin", "window": "7d", "complete": true, "gaps": [], "authoritative": false, "as_of": null,
+    "provenance": {"batch": {"version": null, "committed_at": null}, "speed": {"lag_ms": null}},
+    "keys": [
+        {"key": {"shop": "a"}, "authoritative": false, "points": [],
+         "provenance": {"batch": {"values": {"n": 0}}, "speed": {"values": {"n": 0}}}},
+        {"key": {"shop": "b"}, "authoritative": false,
+         "points": [{"start": "2026-04-17T22:00:00Z", "end": "2026-04-24T22:00:00Z", "values": {"n": 8, "mean": 0.5}, "layer": "speed"}],
+         "provenance": {"batch": {"values": {"n": 0}}, "speed": {"values": {"n": 8}}}}]}"#;
+
+#[test]
+fn windows_by_the_clocks_of_a_zone_say_where_they_end() {
+    let page = table(WINDOWS, Screen::NONE);
+    let begin = "\
+sales, 2 keys, 2026-04-23T22:00:00Z to 2026-04-24T22:00:00Z, step 1d, window 7d, by the clocks of Europe/Berlin
+
+shop  start                 end                   layer  n  mean
+b     2026-04-17T22:00:00Z  2026-04-24T22:00:00Z  speed  8   0.5
+";
+    assert!(page.starts_with(begin), "{page}");
+    let csv = csv::csv(&answer(WINDOWS).expect("an answer"));
+    assert_eq!(csv, "shop,start,end,layer,n,mean\r\nb,2026-04-17T22:00:00Z,2026-04-24T22:00:00Z,speed,8,0.5\r\n");
 }
