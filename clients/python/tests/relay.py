@@ -32,10 +32,11 @@ class Relay:
         with self._lock:
             cut, self._open = self._open, set()
         for end in cut:
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # It has ended by itself.
+            with end:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # It has ended by itself.
 
     def _accept(self) -> None:
         while True:
