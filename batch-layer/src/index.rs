@@ -34,7 +34,7 @@ use shared_logic::contracts::table::Note;
 use shared_logic::index::Documents;
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::version::{DeployedVersions, IndexUnit};
-use storage::{MaterialisedTable, SearchClient, Storage};
+use storage::{MaterialisedTable, SearchClient, Storage, VersionStore};
 
 use crate::report::KafkaEnds;
 use crate::table::Subject;
@@ -49,7 +49,10 @@ pub(crate) struct Keeper<'a> {
     /// Of the version that hosts it.
     pub(crate) storage: &'a Storage,
     pub(crate) client: &'a SearchClient,
+    /// As the run has read them when it began.
     pub(crate) versions: &'a DeployedVersions,
+    /// Whether there are others by now.
+    pub(crate) pointer: &'a VersionStore,
     pub(crate) ends: KafkaEnds,
     pub(crate) loads: &'a Loads,
     /// The setting `reconcile.poll`.

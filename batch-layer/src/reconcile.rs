@@ -125,6 +125,8 @@ pub struct Reconciler {
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
     pub(crate) checkpoint_every: u64,
+    /// Where the versions of the deployment are.
+    store: settings::Store,
     /// The search server that holds the indexes.
     search: settings::Search,
     /// How far other processes have loaded builds of indexes.
@@ -151,6 +153,7 @@ impl Reconciler {
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
+            store: settings.store.clone(),
             search: settings.search.clone(),
             loads: Loads::default(),
             progress: Progress::new("looking for what is new"),

@@ -100,6 +100,14 @@ impl VersionStore {
         Ok(newest)
     }
 
+    /// Whether the pointer of that number is the newest one, as none is ever removed. 0: there is none yet.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn is_newest(&self, number: u64) -> Result<bool, StoreError> {
+        Ok(self.pointers.get(&file_name(number + 1)).await?.is_none())
+    }
+
     /// K1: puts the pointer that follows the one of the number `known`, unless there is one.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use platform::failpoints;
 use shared_logic::contracts::index::{BuildStage, IndexState};
+use storage::StatePut;
 use tracing::info;
 
 use super::{IndexError, Keeper};
@@ -28,11 +29,10 @@ impl Keeper<'_> {
         if !self.tidies() {
             return Ok(());
         }
-        let (index, definitions) = (&self.unit.index, self.definitions());
-        let active = self.unit.is_active.then_some(&self.unit.definition);
+        let index = &self.unit.index;
         // Before the state: a build that is begun meanwhile is named there.
         let there = self.client.indexes_of(index).await?;
-        let state = self.step(|state| Ok(state.tidied(&definitions, active))).await?;
+        let state = self.tidied().await?;
         let names: Vec<String> = state.builds.keys().map(|number| self.build_name(*number)).collect();
         for unknown in there.iter().filter(|info| !names.contains(&info.name)) {
             info!(index, name = unknown.name, "deleting an index of which nothing is known");
@@ -49,7 +49,29 @@ impl Keeper<'_> {
         Ok(self.client.forget_others(index, &known, state.begun).await?)
     }
 
-    /// Moves the alias to the build that serves the active version, if one does.
+    /// The state without what no version needs any more. It stays as it was read if there are other versions by now than this run knows, of
+    /// which one may need that, or if another process was faster: a later run sees to it.
+    async fn tidied(&self) -> Result<IndexState, IndexError> {
+        let active = self.unit.is_active.then_some(&self.unit.definition);
+        let read = self.client.state(&self.unit.index).await?;
+        let next = read.state.tidied(&self.definitions(), active);
+        // Asked after the state was read, which is put only in the place of that: the version of a build that is in it was created before.
+        if next == read.state || !self.knows_all_versions().await? {
+            return Ok(read.state);
+        }
+        match self.client.put_state(&self.unit.index, &read, &next).await? {
+            StatePut::Done => Ok(next),
+            StatePut::Overtaken => Ok(read.state),
+        }
+    }
+
+    /// Whether the versions are still those of when the run began, which may be long ago.
+    async fn knows_all_versions(&self) -> Result<bool, IndexError> {
+        Ok(self.pointer.is_newest(self.versions.number).await?)
+    }
+
+    /// Moves the alias to the build that serves the active version, if one does. If another version may be active by now, that is left to a
+    /// run which knows it.
     pub(super) async fn align(&self) -> Result<(), IndexError> {
         if !self.unit.is_active {
             return Ok(());
@@ -60,6 +82,9 @@ impl Keeper<'_> {
         loop {
             let state = self.client.state(index).await?.state;
             let Some((number, _)) = state.serving(definition) else { return Ok(()) };
+            if !self.knows_all_versions().await? {
+                return Ok(());
+            }
             failpoints::pass("index::before_alias");
             self.client.align_alias(index, Some(number)).await?;
             // Read anew: the alias is moved without a condition, and another build may have been promoted before it was.
@@ -84,3 +109,6 @@ impl Keeper<'_> {
         first.is_some_and(|unit| unit.definition == self.unit.definition)
     }
 }
+
+#[cfg(test)]
+mod tests;

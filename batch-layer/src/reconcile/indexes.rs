@@ -5,7 +5,7 @@ use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::version::IndexUnit;
-use storage::{SearchClient, SearchError};
+use storage::{SearchClient, SearchError, VersionStore};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -28,11 +28,13 @@ impl Reconciler {
         if units.is_empty() {
             return Vec::new();
         }
-        let client = match self.search() {
-            Ok(Some(client)) => client,
-            Ok(None) => return Vec::new(),
+        let opened = self.search().map_err(IndexError::from);
+        let opened = opened.and_then(|client| Ok((client, VersionStore::new(&self.store, &self.whole.deployment)?)));
+        let (client, pointer) = match opened {
+            Ok((Some(client), pointer)) => (client, pointer),
+            Ok((None, _)) => return Vec::new(),
             Err(error) => {
-                let of_index = |unit: &IndexUnit| ReconcileError::of_index(&unit.index, IndexError::from(error));
+                let of_index = |unit: &IndexUnit| ReconcileError::of_index(&unit.index, error);
                 return units.first().map(of_index).into_iter().collect();
             }
         };
@@ -45,6 +47,7 @@ impl Reconciler {
                 storage: &self.storage,
                 client: &client,
                 versions: &self.versions,
+                pointer: &pointer,
                 ends: KafkaEnds::new(&self.kafka),
                 loads: &self.loads,
                 poll: self.settings.poll.get(),

@@ -78,8 +78,8 @@ impl Lines {
 pub(super) fn unfit(id: &str) -> Option<BulkOutcome> {
     let refused = |why: &str| Some(BulkOutcome::Refused(why.to_owned()));
     match id.len() {
-        0 => refused("an id is not empty"),
-        bytes if bytes > ID_MAX => refused("an id has at most 512 bytes"),
+        0 => refused("id_empty: an id is not empty"),
+        bytes if bytes > ID_MAX => refused("id_too_long: an id has at most 512 bytes"),
         _ => None,
     }
 }
@@ -142,7 +142,7 @@ fn outcome(item: &Value) -> Option<BulkOutcome> {
         // What a user may write is not for the document to mend.
         401 | 403 => BulkOutcome::Later(words),
         _ if is_passing(status, kind) => BulkOutcome::Later(words),
-        400..=499 => BulkOutcome::Refused(words),
+        400..=499 => BulkOutcome::Refused(format!("{kind}: {words}")),
         _ => return None,
     })
 }
@@ -157,7 +157,7 @@ mod tests {
             "" => outcome(&json!({"delete": {"status": status}})),
             kind => outcome(&json!({"index": {"status": status, "error": {"type": kind, "reason": "why"}}})),
         };
-        let (later, refused) = (BulkOutcome::Later("why".to_owned()), BulkOutcome::Refused("why".to_owned()));
+        let later = BulkOutcome::Later("why".to_owned());
         assert_eq!(of(201, ""), Some(BulkOutcome::Done));
         assert_eq!(of(404, ""), Some(BulkOutcome::Done));
         assert_eq!(of(404, NO_INDEX), Some(BulkOutcome::NoIndex));
@@ -173,7 +173,7 @@ mod tests {
             assert_eq!(of(status, kind), Some(later.clone()), "{status} {kind}");
         }
         for kind in ["mapper_parsing_exception", "strict_dynamic_mapping_exception", "illegal_argument_exception"] {
-            assert_eq!(of(400, kind), Some(refused.clone()), "{kind}");
+            assert_eq!(of(400, kind), Some(BulkOutcome::Refused(format!("{kind}: why"))), "{kind}");
         }
         assert_eq!(outcome(&json!({"index": {}})), None);
         assert_eq!(of(302, ""), None);

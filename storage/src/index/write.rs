@@ -16,7 +16,7 @@ use super::{BulkItem, BulkOutcome, SearchClient, SearchError};
 const LONGEST: u32 = 32;
 /// How often a wait is logged.
 const LOGGED_EVERY: Duration = Duration::from_secs(60);
-const TOO_LARGE: &str = "the server takes no request that is as large as this document alone (413)";
+const TOO_LARGE: &str = "document_too_large: the server takes no request that is as large as this document alone (413)";
 
 /// How large the next request is. It becomes smaller where the server cannot keep up, and slowly larger again.
 #[derive(Debug, Clone)]

@@ -45,6 +45,9 @@ async fn the_first_step_begins_and_the_next_ones_follow_without_a_hole() {
     assert_eq!(store.newest().await.expect("read"), Some((number, third.clone())));
     assert_eq!(store.newer(0).await.expect("read"), Some((2, third)));
     assert_eq!(store.newer(2).await.expect("read"), None);
+    for (number, is_newest) in [(0, false), (1, false), (2, true)] {
+        assert_eq!(store.is_newest(number).await.expect("read"), is_newest, "{number}");
+    }
     assert!(matches!(create(&store, "V 4").await, Err(VersionsError::Step(StepError::NoName(_)))));
     assert_eq!(store.put_next(1, &pointer).await.expect("asked"), Put::Overtaken, "what is there stays");
 }

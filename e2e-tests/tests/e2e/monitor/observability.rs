@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use e2e_tests::binaries::binary;
 use e2e_tests::prometheus::{self, Prometheus};
-use e2e_tests::{Kafka, Up, busy_scenario};
+use e2e_tests::{Kafka, Up, busy_scenario, search};
 use test_kit::{Process, Progress, free_port, wait_for};
 
 /// How long it may take until everything has happened that is asked for: several reconciles, transactions of streams, a materialised table.
@@ -27,12 +27,16 @@ fn observability() {
 
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../catalog.toml");
         let listen = format!("telemetry.listen={telemetry}");
-        let flags = [
+        // Where no search server can be had, there is no index to ask for.
+        let search_url = search::shared(scenario.name()).await?;
+        let search = search_url.as_ref().map(|url| format!("search.url={url}"));
+        let mut flags = vec![
             ["--kafka", &brokers],
             ["--reconcile", "*/3 * * * * *"],
             ["--set", &listen],
             ["--set", "telemetry.gauges_every=1s"],
         ];
+        flags.extend(search.as_deref().map(|search| ["--set", search]));
         let up = Up::start(&catalog, &path("data"), flags.as_flattened(), &path("up.out")).await?;
         let mut produce = Command::new(binary("braid")?);
         produce.args(["produce", "--source", SOURCES, "--rate", "300", "--kafka", &brokers, "--catalog"]).arg(&catalog);
@@ -40,6 +44,7 @@ fn observability() {
 
         let mut queries = prometheus::of_dashboard()?;
         queries.extend(prometheus::of_alerts()?);
+        queries.retain(|query| search_url.is_some() || !query.expression.contains("braid_serving_index_"));
         wait_for("every query to give series", WITHIN, async || {
             // The latency of such requests is one of the queries.
             up.client.total("views", &[]).await?;

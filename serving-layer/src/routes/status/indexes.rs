@@ -3,7 +3,8 @@
 use futures::future::join_all;
 use platform::telemetry::error_text;
 use serde::Serialize;
-use shared_logic::contracts::index::{Build, BuildStage, IndexCheck, Why};
+use shared_logic::catalog::Index;
+use shared_logic::contracts::index::{Build, BuildStage, IndexCheck, Refused, Why};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::time::format_rfc3339;
 use storage::RowsOf;
@@ -72,6 +73,7 @@ pub(crate) struct RefusedStatus {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefusedDocument {
     id: String,
+    /// The kind of the error, and the field: what the server said may quote values.
     reason: String,
 }
 
@@ -108,10 +110,16 @@ async fn of_index(version: &Version, reader: &SearchReader) -> IndexStatus {
         records_behind: behind.records,
         refused: refused.map(|(count, first)| RefusedStatus {
             count,
-            first: first.into_iter().map(|one| RefusedDocument { id: one.id, reason: one.reason }).collect(),
+            first: first.into_iter().map(|one| RefusedDocument::new(one, &reader.index)).collect(),
         }),
         last_check,
         error,
+    }
+}
+
+impl RefusedDocument {
+    fn new(refused: Refused, index: &Index) -> RefusedDocument {
+        RefusedDocument { reason: refused.in_short(index), id: refused.id }
     }
 }
 

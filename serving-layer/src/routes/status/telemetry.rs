@@ -10,6 +10,7 @@ use platform::clock;
 use super::body::{SourceStatus, Status};
 use crate::answer::freshness;
 use crate::app::App;
+use crate::search_read::{Known, SearchReader};
 use crate::versions::Version;
 
 /// A gauge and its labels.
@@ -53,6 +54,7 @@ async fn told(app: &App, version: &Version) -> Told {
         let behind = table.behind.map(|behind| behind as f64);
         told.tell("braid_serving_table_behind_records", &[("table", table.name.as_str())], behind);
     }
+    version.searches.values().for_each(|reader| told.index(reader, now_us));
     let snapshot = version.snapshots.current().unwrap_or_default();
     let metrics = version.catalog.metrics.values();
     let fresh =
@@ -84,6 +86,18 @@ impl Told {
             let up = Some(f64::from(u8::from(dependency.ok)));
             self.tell("braid_serving_dependency_up", &[("dependency", name)], up);
         }
+    }
+
+    /// Without a search server nothing is told of an index.
+    fn index(&mut self, reader: &SearchReader, now_us: i64) {
+        let Some(Known { state, build, behind, refused, .. }) = reader.known() else { return };
+        let labels = [("index", reader.index.name.as_str())];
+        self.tell("braid_serving_index_behind_records", &labels, behind.records.map(|records| records as f64));
+        self.tell("braid_serving_index_refused_documents", &labels, refused.map(|(count, _)| count as f64));
+        // Of the build that is searched. Each check that finds it equal notes that.
+        let equal_at_us = state.zip(build).and_then(|(state, number)| state.builds.get(&number)?.equal_at_us);
+        let age = equal_at_us.map(|at_us| (now_us - at_us).max(0) as f64 / 1e6);
+        self.tell("braid_serving_index_equal_age_seconds", &labels, age);
     }
 
     fn source(&mut self, source: &SourceStatus) {
