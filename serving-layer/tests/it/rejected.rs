@@ -135,11 +135,11 @@ async fn as_many_are_given_as_are_asked_for_and_of_one_reason() {
     server.until(PATH, |status, body| status == 200 && offsets(body).len() == 6).await;
     for (query, expected, more) in [
         ("&limit=1", &[3][..], true),
-        ("&limit=2", &[3, 4], true),
-        ("&limit=4", &[3, 4, 2, 5], true),
-        ("&reason=not_json", &[4, 2, 0], false),
-        ("&reason=not_json&limit=1", &[4], true),
-        ("&reason=wrong_type", &[], false),
+        ("&limit=2", &[3, 4][..], true),
+        ("&limit=4", &[3, 4, 2, 5][..], true),
+        ("&reason=not_json", &[4, 2, 0][..], false),
+        ("&reason=not_json&limit=1", &[4][..], true),
+        ("&reason=wrong_type", &[][..], false),
     ] {
         let body = server.ok(&format!("{PATH}{query}")).await;
         assert_eq!((offsets(&body).as_slice(), &body["more"]), (expected, &json!(more)), "{query}: {body}");
