@@ -153,7 +153,7 @@ async fn an_archive_that_cannot_be_read_is_a_problem_of_the_store() {
     server.serve().await;
     archive(&server, None, &[("2026-04-24T09:00:00Z", None, Some(b"{"))]).await;
     server.until(PATH, |status, body| status == 200 && offsets(body) == [0]).await;
-    let day = server.store_folder().join("braid/archive/views/_day=2026-04-24");
+    let day = server.store_folder().join("braid/archive/views/2026-04-24");
     std::fs::remove_dir_all(&day).unwrap_or_else(|error| panic!("{}: {error}", day.display()));
     let (status, problem) = server.get(PATH).await;
     assert_eq!((status, problem["type"].as_str()), (503, Some("urn:braid:problem:store-unavailable")), "{problem}");
