@@ -9,7 +9,8 @@
 //! 5. `answer` reads both views, decides whether the answer is complete, and merges.
 //! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
 //! 7. `stream_read` reads what streams have written, and what they write from now on; `table_read` reads the rows of tables;
-//!    `report_read` reads what reports have written, and `search_read` searches indexes.
+//!    `report_read` reads what reports have written, `search_read` searches indexes, and
+//!    `reject_read` reads rejected records with their bytes.
 //!
 //! Around them: `openapi` has the words with which handlers describe themselves, and `document` makes one description of all, `alert` judges conditions on metrics, `live` asks again and again what clients watch, `watchers` are all that do, `problem` is what a request gets instead of an answer,
 //! `gap_text` is what may be missing in one, `topics` asks Kafka,
@@ -36,6 +37,7 @@ mod openapi;
 mod problem;
 mod reconciliations;
 mod redis_link;
+mod reject_read;
 mod report_read;
 mod request_id;
 mod requests;

@@ -22,7 +22,8 @@ use crate::problem::{Problem, SEVERAL};
 use crate::request_id::{RequestId, followed};
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
 use crate::routes::{
-    alerts, docs, health, live, openapi, page, reconciliations, reports, search, status, streams, tables, versions,
+    alerts, docs, health, live, openapi, page, reconciliations, rejected, reports, search, status, streams, tables,
+    versions,
 };
 
 /// Answers of so many bytes are sent as they are: they go in one packet.
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/reports", get(reports::list::all)),
         ("/v1/reports/{report}", get(reports::row::row)),
         ("/v1/reconciliations", get(reconciliations::newest)),
+        ("/v1/rejected", get(rejected::newest)),
         ("/v1/alerts", get(alerts::all)),
         ("/v1/status", get(status::status)),
         ("/v1/versions", get(versions::all)),

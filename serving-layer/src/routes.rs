@@ -4,6 +4,7 @@
 //! - `streams`: what streams have written, what they write from now on, and how far they have come;
 //! - `tables`: tables, and the rows of their keys;
 //! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
+//! - `rejected`: rejected records, with their bytes;
 //! - `search`: searches of indexes;
 //! - `reports`: what reports have written, and the rows of a day that still runs;
 //! - `status`: how far every layer has come;
@@ -28,6 +29,7 @@ pub(crate) mod openapi;
 pub(crate) mod page;
 mod parameters;
 pub(crate) mod reconciliations;
+pub(crate) mod rejected;
 pub(crate) mod reports;
 pub(crate) mod search;
 pub(crate) mod status;

@@ -36,10 +36,13 @@ mod tests {
     use crate::router;
 
     #[test]
-    fn what_asks_for_no_key_is_named_here_and_is_a_path() {
+    fn what_is_named_here_is_a_path_and_nothing_else_asks_for_no_key() {
         let routes: Vec<&str> = router::routes().into_iter().map(|(path, _)| path).collect();
         for open in OPEN.into_iter().chain([TELEMETRY]) {
             assert!(routes.contains(&open), "{open}");
+        }
+        for begin in ADMIN {
+            assert!(routes.iter().any(|route| route.starts_with(begin)), "{begin}");
         }
         let asks_for_none = routes.into_iter().filter(|route| of(Some(route)) == Required::Nothing);
         assert_eq!(asks_for_none.collect::<Vec<_>>(), OPEN);

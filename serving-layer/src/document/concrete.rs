@@ -25,6 +25,9 @@ use subject::{Choice, Kind, Subject};
 /// Where the body of a request stands that asks several questions.
 const QUESTIONS: &str = "/requestBody/content/application~1json";
 
+/// Where the parameters stand with which rejected records are asked for.
+const REJECTED: &str = "/~1v1~1rejected/get/parameters";
+
 /// The document of a deployment with that catalog. `with_keys`: requests have to send a key. Examples are about the time around `now_us`.
 pub(crate) fn document(catalog: &Catalog, with_keys: bool, now_us: i64) -> Value {
     let mut document = GENERAL.clone();
@@ -51,6 +54,7 @@ pub(crate) fn document(catalog: &Catalog, with_keys: bool, now_us: i64) -> Value
         }
     }
     document["paths"] = paths.into();
+    name_sources(&mut document["paths"], catalog);
     give_examples(&mut document["paths"], catalog);
     document["components"]["schemas"] = schemas.made.into();
     document["tags"] = tags(&mut document["paths"], &subjects);
@@ -147,6 +151,16 @@ fn with_names(item: &Value, subjects: &BTreeMap<Kind, Vec<Subject>>) -> Value {
         }
     }
     item
+}
+
+/// Says which sources there are, where rejected records are asked for.
+fn name_sources(paths: &mut Value, catalog: &Catalog) {
+    let parameters = paths.pointer_mut(REJECTED).and_then(Value::as_array_mut);
+    let Some(first) = catalog.sources.keys().next() else { return };
+    for parameter in parameters.into_iter().flatten().filter(|parameter| name_of(parameter) == "source") {
+        parameter["schema"] = json!({"type": "string", "enum": catalog.sources.keys().collect::<Vec<_>>()});
+        parameter["example"] = first.as_str().into();
+    }
 }
 
 /// Gives those parameters and bodies an example that can name any version or metric.

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::routes::health::Readiness;
 use crate::routes::metrics::{definitions, keys, series, several, top, total};
 use crate::routes::{
-    self, alerts, docs, health, page, reconciliations, reports, search, status, streams, tables, versions,
+    self, alerts, docs, health, page, reconciliations, rejected, reports, search, status, streams, tables, versions,
 };
 
 /// Every handler that answers a path. A test compares them with the table of routes.
@@ -34,6 +34,7 @@ use crate::routes::{
         reports::list::all,
         reports::row::row,
         reconciliations::newest,
+        rejected::newest,
         alerts::all,
         status::status,
         versions::all,

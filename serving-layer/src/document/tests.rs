@@ -223,6 +223,9 @@ fn a_search_index_has_its_fields_as_parameters_and_in_its_documents() {
     assert_eq!(fields, ["name", "user_id", "changed_at"]);
     let rows = names(&document, "/v1/reconciliations");
     assert_eq!(rows["index"]["schema"]["enum"], serde_json::json!(["people", "words"]));
+    let rejected = names(&document, "/v1/rejected");
+    let sources = serde_json::json!(["long_views", "users", "views"]);
+    assert_eq!((&rejected["source"]["schema"]["enum"], &rejected["source"]["required"]), (&sources, &true.into()));
     // Where there is none, the path stays as it is.
     let tiny = super::document(&catalog(catalogs::TINY), false, 0);
     assert!(names(&tiny, "/v1/search/{index}").contains_key("q"));

@@ -14,6 +14,7 @@ use super::host::Host;
 use crate::asked::Asked;
 use crate::problem::Problem;
 use crate::reconciliations::ReconciliationTable;
+use crate::reject_read::RejectReader;
 use crate::report_read::ReportReader;
 use crate::search_read::SearchReader;
 use crate::snapshot::SnapshotCache;
@@ -33,6 +34,8 @@ pub(crate) struct Version {
     counted: BTreeMap<String, Counted>,
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
+    /// Reads rejected records.
+    pub(crate) rejects: RejectReader,
     pub(crate) reconciliations: ReconciliationTable,
     /// How far tables are materialised.
     pub(crate) tables: TableNotes,
@@ -88,6 +91,7 @@ impl Version {
             reports: ReportReader::all(catalog, &storage),
             lanes: lanes(catalog, &snapshots, host),
             speed: SpeedView::new(Arc::clone(&host.redis), catalog, host.serving.slice_memory, host.serving.sweep_max),
+            rejects: RejectReader::new(&snapshots),
             reconciliations: ReconciliationTable::new(&storage),
             tables: TableNotes::new(catalog, &storage),
             _background: background(&snapshots, &searches, &host.topics, host.serving.refresh.get()),

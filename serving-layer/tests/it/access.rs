@@ -116,6 +116,12 @@ async fn a_key_is_a_bearer_token_or_a_password() {
     }
     let (status, kind, _) = problem(guarded.ask("/v1/nothing", guarded.reader.reveal()).await).await;
     assert_eq!((status, kind.as_str()), (404, "unknown-path"));
+    // What clients have sent is not for everybody who may read answers.
+    let rejected = "/v1/rejected?source=views";
+    let (status, kind, detail) = problem(guarded.ask(rejected, guarded.reader.reveal()).await).await;
+    assert_eq!((status, kind.as_str()), (403, "forbidden"));
+    assert!(detail.contains("wall") && detail.contains("admin"), "{detail}");
+    assert_eq!(guarded.ask(rejected, guarded.admin.reveal()).await.status(), 200);
     // The process's own counters name what only an operator needs, and are elsewhere.
     let (status, _, detail) = problem(guarded.ask("/metrics", guarded.admin.reveal()).await).await;
     assert_eq!(status, 404);

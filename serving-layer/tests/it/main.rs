@@ -12,6 +12,7 @@ mod looks;
 mod problems;
 mod reconciliations;
 mod redis_proxy;
+mod rejected;
 mod reports;
 mod search;
 mod series;
