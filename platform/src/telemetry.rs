@@ -67,8 +67,9 @@ pub enum TelemetryError {
     },
 }
 
-/// Libraries that log every step of reading a table are limited to warnings; `telemetry.log` can override that.
-const QUIET: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn";
+/// Libraries that log every step of reading a table are limited to warnings, and none is told of a table that is not there yet, which is for
+/// its caller to judge. `telemetry.log` can override that.
+const QUIET: &str = "buoyant_kernel=warn,buoyant_kernel::snapshot::builder=off,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn";
 
 /// Starts logs (to standard error) and counters. Only the first call in a process has an effect.
 ///

@@ -16,6 +16,8 @@ use super::{Behind, EVERY, Known, SearchReader, chosen};
 
 /// How long the server, and Kafka, may take to say it.
 const WITHIN: Duration = Duration::from_secs(2);
+/// By how much later than it is set to a busy server may make visible what it has, in microseconds.
+const LATE_US: i64 = 1_000_000;
 /// At every how manieth look it is asked what was refused.
 const REFUSED_EVERY: u32 = 10;
 /// How many refused documents are named.
@@ -124,7 +126,7 @@ impl SearchReader {
             records = records.zip(of_partition).map(|(all, one)| all + one);
         }
         let refresh_us = i64::try_from(self.refresh_ms()).unwrap_or(i64::MAX).saturating_mul(1_000);
-        let as_of_us = seen.as_of(&ids, read_us, refresh_us);
+        let as_of_us = seen.as_of(&ids, read_us, refresh_us.saturating_add(LATE_US));
         Ok(Behind { records, as_of_us, lacks_partitions: !lacking.is_empty() })
     }
 

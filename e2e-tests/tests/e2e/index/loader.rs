@@ -20,9 +20,10 @@ fn index_loader_killed() {
     scenario("index_loader_killed", async |scenario| {
         let Some(mut people) = People::start(scenario).await? else { return Ok(()) };
         people.send(AT_FIRST)?;
+        people.stage.archived().await?;
         wait_for("a load to begin", DEADLINE, async || {
             let load = people.stage.deployment.launch_reconcile(KILLED)?;
-            // The first runs may come before anything is archived.
+            // The first runs may come before the rows are materialised.
             let begun = load.line_with("failpoint index::while_loading", DEADLINE).await;
             if begun.is_err() && load.ended()?.is_some() {
                 return Ok(Progress::NotYet(load.output()?));
