@@ -43,7 +43,10 @@ fn names(path: &Path, text: &str) -> Result<bool> {
         return Ok(false);
     }
     let path = PlRefPath::try_from_path(path)?;
-    let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.collect()?;
+    let mut read = ScanArgsParquet::default();
+    // What the names of folders say is not in the file.
+    read.hive_options.enabled = Some(false);
+    let frame = LazyFrame::scan_parquet(path, read)?.collect()?;
     for column in frame.columns() {
         let is_named = match column.dtype() {
             DataType::String => column.str()?.iter().flatten().any(|value| holds(value.as_bytes())),

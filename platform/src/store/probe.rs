@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::{join, join_all, try_join_all};
+use futures::future::{join_all, try_join_all};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use url::Url;
@@ -62,16 +62,20 @@ pub enum Unfit {
 pub(super) async fn puts_if_absent(objects: &Arc<dyn ObjectStore>, folder: &Url) -> Result<(), Unfit> {
     let folder = Path::from_url_path(folder.path()).map_err(|error| failed("name")(error.into()))?;
     // Each with an object of its own. All of them are ended, so that nothing is left behind.
-    join_all((0..ROUNDS).map(|_| round(objects, &folder))).await.into_iter().collect()
+    let rounds = (0..ROUNDS).map(|_| round(objects, folder.clone().join(format!("_probe-{}", Uuid::new_v4()))));
+    join_all(rounds).await.into_iter().collect()
 }
 
-/// Both at the same time: a request takes long where the server is far away.
-async fn round(objects: &Arc<dyn ObjectStore>, folder: &Path) -> Result<(), Unfit> {
-    let paths = [(); 2].map(|()| folder.clone().join(format!("_probe-{}", Uuid::new_v4())));
-    let [one, other] = &paths;
-    let (in_turn, together) = join(one_after_the_other(objects, one), at_once(objects, other)).await;
-    let (first, second) = join(deleted(objects, one), deleted(objects, other)).await;
-    in_turn.and(together).and(first).and(second)
+async fn round(objects: &Arc<dyn ObjectStore>, path: Path) -> Result<(), Unfit> {
+    let found = tried(objects, &path).await;
+    let gone = deleted(objects, &path).await;
+    found.and(gone)
+}
+
+async fn tried(objects: &Arc<dyn ObjectStore>, path: &Path) -> Result<(), Unfit> {
+    one_after_the_other(objects, path).await?;
+    deleted(objects, path).await?;
+    at_once(objects, path).await
 }
 
 async fn one_after_the_other(objects: &Arc<dyn ObjectStore>, path: &Path) -> Result<(), Unfit> {

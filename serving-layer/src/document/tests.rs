@@ -7,6 +7,7 @@ use test_kit::catalogs;
 
 use super::document;
 use super::general::GENERAL;
+use crate::problem::{SEVERAL, VERSION};
 use crate::router;
 
 /// Something of each kind that paths are about.
@@ -95,6 +96,18 @@ fn followed<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
 fn every_route_is_described_and_no_other() {
     let routed: BTreeSet<&str> = router::routes().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths(&GENERAL), routed);
+    for (path, item) in GENERAL["paths"].as_object().expect("paths") {
+        let methods: Vec<&str> = item.as_object().expect("an item").keys().map(String::as_str).collect();
+        let method = if path == SEVERAL { "post" } else { "get" };
+        assert_eq!(methods, [method], "{path}");
+        let parameters = item[method]["parameters"].as_array().cloned().unwrap_or_default();
+        let names_version = parameters.iter().any(|parameter| parameter["name"] == VERSION);
+        // What is of all versions, or of the active one alone.
+        let is_of_all = !path.starts_with("/v1/") || ["/v1/versions", "/v1/alerts"].contains(&path.as_str());
+        assert_eq!(names_version, !is_of_all || path == "/openapi.json", "{path}");
+        let may_be_missing = names_version || path.ends_with("/{file}");
+        assert_eq!(item[method]["responses"].get("404").is_some(), may_be_missing, "{path}");
+    }
     // Whatever the catalog is: a path of its own is one of a route.
     for text in [EVERYTHING, catalogs::TINY, catalogs::EVERY_KEY_TYPE] {
         let document = document(&catalog(text), false, 0);

@@ -26,15 +26,19 @@ fn index_zombie() {
         people.are_served(AT_FIRST).await?;
         let mut other = people.stage.beside("other", &people.stage.catalog)?;
         other.set("search.url", &url);
+        let mut wrote = 0;
         for moment in MOMENTS {
-            wakes_up(&mut people, &other, &proxy, moment).await.with_context(|| moment.to_owned())?;
+            let has_written = wakes_up(&mut people, &other, &proxy, moment).await.with_context(|| moment.to_owned())?;
+            wrote += u32::from(has_written);
         }
+        ensure!(wrote > 0, "no zombie has written");
         people.are_versioned().await?;
         people.are_checked().await
     });
 }
 
-async fn wakes_up(people: &mut People, other: &Deployment, proxy: &Proxy, moment: &str) -> Result<()> {
+/// Whether what it held was sent when it woke up.
+async fn wakes_up(people: &mut People, other: &Deployment, proxy: &Proxy, moment: &str) -> Result<bool> {
     let zombie = people.stage.deployment.launch(Layer::Speed, &format!("{moment}=1*return({LONG_ENOUGH_MS})->off"))?;
     other.kill(Layer::Speed);
     for number in 0..HELD {
@@ -52,10 +56,15 @@ async fn wakes_up(people: &mut People, other: &Deployment, proxy: &Proxy, moment
     let revoked = || zombie.output().map(|text| text.matches("partition revoked").count());
     let (bulks, before) = (proxy.bulks(), revoked()?);
     zombie.resume()?;
-    wait_for("the zombie to write", DEADLINE, async || {
+    let has_written = wait_for("the zombie to write", DEADLINE, async || {
         ensure!(zombie.ended()?.is_none(), "it ended");
         // Where it learns first that its partitions are another one's, it has nothing to write.
-        Ok(Progress::when(proxy.bulks() > bulks || revoked()? > before, "it writes nothing"))
+        let (has_written, gave_up) = (proxy.bulks() > bulks, revoked()? > before);
+        Ok(if has_written || gave_up {
+            Progress::Done(has_written)
+        } else {
+            Progress::NotYet("it writes nothing".to_owned())
+        })
     })
     .await?;
     people.are_exact().await.context("it has written")?;
@@ -64,7 +73,8 @@ async fn wakes_up(people: &mut People, other: &Deployment, proxy: &Proxy, moment
     people.are_exact().await.context("both are at work")?;
     other.kill(Layer::Speed);
     people.send(SOME)?;
-    people.are_exact().await.context("it is alone")
+    people.are_exact().await.context("it is alone")?;
+    Ok(has_written)
 }
 
 fn held(number: u32) -> String {

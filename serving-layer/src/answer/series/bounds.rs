@@ -162,5 +162,11 @@ mod tests {
         assert!(problem.detail.starts_with(said), "{}", problem.detail);
         let again = bounds(Some(all.from_us), parse_rfc3339(b"9999-12-31T23:59:59.999999Z")).widened(week.steps);
         assert_eq!(again, widest, "a client may send back what it was told");
+        // Time begins with a week, and in the middle of these.
+        let month = Stepping::plain(Width::Days(31));
+        let widest = bounds(Some(all.from_us), Some(all.from_us + 1)).widened(month.steps);
+        assert!(widest.from_us < Some(all.from_us), "{widest:?}");
+        let problem = check(bounds(Some(all.from_us), Some(all.to_us - 1)).widened(month.steps), month, 1);
+        assert!(problem.is_err_and(|problem| problem.detail.starts_with("from 0001-01-01T00:00:00Z to ")));
     }
 }

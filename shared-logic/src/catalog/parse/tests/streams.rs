@@ -221,7 +221,6 @@ fn a_stream_is_a_source() {
     assert!(!transactions.is_stream && transactions.written_by.is_none());
 }
 
-/// Where a map keeps partitions, the field that records are keyed by may be called otherwise, or be gone.
 #[test]
 fn a_field_is_handed_on_under_its_own_name_and_as_it_was() {
     let catalog = catalog();
@@ -260,6 +259,7 @@ fn an_output_names_the_record_that_caused_it() {
     }
 }
 
+/// Where a map keeps partitions, the field that records are keyed by may be called otherwise, or be gone.
 #[test]
 fn a_map_knows_what_its_records_are_keyed_by() {
     let key = |fields: &str| {
