@@ -36,7 +36,7 @@ use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::version::{DeployedVersions, IndexUnit};
 use storage::{MaterialisedTable, SearchClient, Storage, VersionStore};
 
-use crate::report::KafkaEnds;
+use crate::log_ends::KafkaEnds;
 use crate::table::Subject;
 
 pub use self::error::IndexError;

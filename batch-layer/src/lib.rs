@@ -16,7 +16,8 @@
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts; [`topics`]: what is wrong with topics that exist;
-//! - [`command`]: the command line; `output`: whether it prints for a person or for a program; `progress`: how far long work has come.
+//! - [`command`]: the command line; `output`: whether it prints for a person or for a program; `progress`: how far long work has come;
+//!   `log_ends`: where topics end.
 
 pub mod archive;
 mod archive_rows;
@@ -27,6 +28,7 @@ pub mod give_up;
 pub mod import;
 pub mod index;
 pub mod init;
+mod log_ends;
 pub mod maintenance;
 mod output;
 mod progress;

@@ -36,8 +36,8 @@ use crate::table::TableError;
 
 use self::arrived::Arrivals;
 
-pub use self::arrived::{KafkaEnds, LogEnds};
 pub use self::outcome::{DateDone, DateOutcome, Run, Waiting};
+pub use crate::log_ends::{KafkaEnds, LogEnds};
 
 /// Writes the reports of one catalog. Clones share what they know of days that are waited for.
 #[derive(Clone)]

@@ -23,7 +23,7 @@ use tracing::warn;
 
 use super::compare::{Hashes, compare};
 use super::{Basis, IndexError, Keeper};
-use crate::report::LogEnds;
+use crate::log_ends::LogEnds;
 use crate::table::{SharedRow, SharedRows, changed_keys};
 
 /// For how long lanes, and then the archive, are waited for.

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::Reconciler;
 use super::error::ReconcileError;
 use crate::index::{IndexError, Keeper, subjects};
-use crate::report::KafkaEnds;
+use crate::log_ends::KafkaEnds;
 use crate::table;
 
 impl Reconciler {

@@ -12,7 +12,7 @@ use test_kit::Search;
 
 use super::*;
 use crate::index::Loads;
-use crate::report::KafkaEnds;
+use crate::log_ends::KafkaEnds;
 use crate::table::Subject;
 
 const CATALOG: &str = r#"
