@@ -175,7 +175,7 @@ fn nothing_stands_in_for_what_the_catalog_declares() {
         }
     }
     let own: Vec<&str> = paths(&document).into_iter().filter(|path| path.contains('{')).collect();
-    assert_eq!(own, ["/docs/{file}", "/v1/metrics/{metric}", "/v1/tables/users/{key}"]);
+    assert_eq!(own, ["/docs/{file}", "/page/{tag}/{file}", "/v1/metrics/{metric}", "/v1/tables/users/{key}"]);
 }
 
 #[test]

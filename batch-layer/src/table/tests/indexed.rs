@@ -15,7 +15,7 @@ use storage::Storage;
 
 use super::super::materialise::Bounds;
 use super::super::*;
-use super::bench::{Bench, CATALOG, DAY_US, sent};
+use super::bench::{Bench, CATALOG, sent};
 use crate::archive;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
@@ -48,6 +48,9 @@ id = "user"
 [indexes.seen.fields]
 page = "keyword"
 "#;
+
+/// When the outputs of the stream came into being, in microseconds since 1970. Records of before cannot say so.
+const AT_US: i64 = 1_777_023_000_000_000;
 
 /// The documents of all rows, by id, with the part of the table in which they lie.
 async fn documents(storage: &Storage, catalog: &Catalog, index: &str) -> BTreeMap<String, (u32, String)> {
@@ -161,7 +164,7 @@ async fn of_a_stream_the_last_record_of_each_id_is_kept() {
     let subject = Subject::of_index(&catalog, &catalog.indexes["seen"]);
     let nothing = materialise_subject(&storage, &subject).await.expect("materialised");
     assert_eq!(nothing.version, None, "nothing is archived");
-    let first = [(0, "a", "/1", Some(DAY_US)), (1, "b", "/2", Some(DAY_US)), (2, "a", "/3", None)];
+    let first = [(0, "a", "/1", Some(AT_US + 1)), (1, "b", "/2", Some(AT_US + 1)), (2, "a", "/3", None)];
     archive_stream(&storage, &catalog, &first).await;
     let made = materialise_subject(&storage, &subject).await.expect("materialised");
     assert_eq!((made.rows, made.anew), (2, true));
@@ -172,7 +175,7 @@ async fn of_a_stream_the_last_record_of_each_id_is_kept() {
     };
     let found = documents(&storage, &catalog, "seen").await;
     assert_eq!((page(&found, "a").as_str(), page(&found, "b").as_str()), ("/3", "/2"), "by offset, not by timestamp");
-    archive_stream(&storage, &catalog, &[(3, "b", "/4", Some(0))]).await;
+    archive_stream(&storage, &catalog, &[(3, "b", "/4", Some(AT_US))]).await;
     let made = materialise_subject(&storage, &subject).await.expect("materialised");
     assert_eq!((made.rows, made.rows_read, made.anew), (2, 1, false));
     assert_eq!(page(&documents(&storage, &catalog, "seen").await, "b"), "/4");

@@ -283,8 +283,8 @@ fn windows_by_the_clocks_of_a_zone_say_where_they_end() {
     let begin = "\
 sales, 2 keys, 2026-04-23T22:00:00Z to 2026-04-24T22:00:00Z, step 1d, window 7d, by the clocks of Europe/Berlin
 
-shop  start                 end                   layer  n  mean
-b     2026-04-17T22:00:00Z  2026-04-24T22:00:00Z  speed  8   0.5
+shop  start                 end                   layer  n   mean
+b     2026-04-17T22:00:00Z  2026-04-24T22:00:00Z  speed  8  0.500
 ";
     assert!(page.starts_with(begin), "{page}");
     let csv = csv::csv(&answer(WINDOWS).expect("an answer"));

@@ -14,7 +14,8 @@ const LENGTH_MAX: usize = 64;
 pub(super) fn check(mistakes: &Mistakes, name: Text<'_>, noun: &str) {
     let plain = name.value.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     if !(plain && name.value.starts_with(|c: char| c.is_ascii_lowercase()) && name.value.len() <= LENGTH_MAX) {
-        let what = format!("`{}` is no name for a {noun}", name.value);
+        let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        let what = format!("`{}` is no name for {article} {noun}", name.value);
         let fix = format!("use a-z, 0-9 and _, beginning with a letter, at most {LENGTH_MAX} characters");
         mistakes.report(name.at, what, fix);
     }

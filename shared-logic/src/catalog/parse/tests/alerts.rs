@@ -99,7 +99,7 @@ fn every_mistake_of_an_alert_has_its_line_and_a_fix() {
     refused("severity = ", "country = ", 27, "label `country`", "call it otherwise");
     refused("\"revenue has dropped\"", "\" \"", 28, "`summary` has 1 bytes", "leave it out");
     refused("lateness =", "latenes =", 25, "unknown key `latenes`", "did you mean `lateness`?");
-    refused("[alerts.dear]", "[alerts.Dear]", 29, "no name for a alert", "a-z");
+    refused("[alerts.dear]", "[alerts.Dear]", 29, "no name for an alert", "a-z");
 }
 
 #[test]

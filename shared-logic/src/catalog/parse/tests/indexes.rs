@@ -116,7 +116,13 @@ fn every_mistake_of_an_index_has_its_line_and_a_fix() {
     refused("name = \"text\"", "name = 7", 25, "not a string", "name = ");
     refused("name = \"text\"", "limit = \"integer\"", 25, "a search has a parameter `limit`", "another name");
     refused("id = \"id\"", "id = \"id\"\nshards = 3", 24, "unknown key `shards`", "keys are");
-    refused("[indexes.users]", "[indexes.Users]", 21, "no name for an index", "a-z");
+    refused(
+        "[indexes.users]\nfrom = \"tables.users\"\nid = \"id\"\n[indexes.users.fields]",
+        "[indexes.Users]\nfrom = \"tables.users\"\nid = \"id\"\n[indexes.Users.fields]",
+        21,
+        "no name for an index",
+        "a-z",
+    );
     refused(
         "[indexes.clicks.fields]\npage = \"keyword\"\nms = \"float\"\n",
         "",
@@ -124,5 +130,11 @@ fn every_mistake_of_an_index_has_its_line_and_a_fix() {
         "has no `fields`",
         "[indexes.clicks.fields]",
     );
-    refused("event_time = \"at\"", "event_time = \"at\"\nretain = \"30d\"", 30, "after `retain`", "leave `retain` out");
+    refused(
+        "event_time = \"at\"",
+        "event_time = \"at\"\nretain = \"500d\"",
+        30,
+        "after `retain`",
+        "leave `retain` out",
+    );
 }
