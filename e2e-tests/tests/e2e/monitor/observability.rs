@@ -11,7 +11,8 @@ use e2e_tests::prometheus::{self, Prometheus};
 use e2e_tests::{Kafka, Up, busy_scenario, search};
 use test_kit::{Process, Progress, free_port, wait_for};
 
-/// How long it may take until everything has happened that is asked for: several reconciles, transactions of streams, a materialised table, and an index of it that was compared.
+/// How long it may take until everything has happened that is asked for: several reconciles, transactions of streams, a materialised table,
+/// and an index of it that was compared.
 const WITHIN: Duration = Duration::from_secs(240);
 /// What has traffic of its own in the compose file's demo.
 const SOURCES: &str = "views,transactions,clicks,orders,users";
