@@ -19,7 +19,8 @@ mod read;
 mod state;
 mod write;
 
-pub use bulk::{BulkItem, BulkOutcome};
+pub use bulk::BulkItem;
+pub use items::BulkOutcome;
 pub use read::{Hits, Scroll};
 pub use state::{IndexInfo, Put, SeqNo, Stored};
 pub use write::{NotWritten, Pace, Written};

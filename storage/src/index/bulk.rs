@@ -2,7 +2,7 @@
 
 use platform::failpoints;
 
-use super::items::{Lines, Unless, unfit};
+use super::items::{BulkOutcome, Lines, Unless, unfit};
 use super::{SearchClient, SearchError};
 
 /// A document to write, or to delete.
@@ -14,21 +14,6 @@ pub struct BulkItem {
     pub version: u64,
     /// The document, one JSON object in one line; `None`: the id is deleted.
     pub document: Option<Vec<u8>>,
-}
-
-/// What became of an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BulkOutcome {
-    /// It was written or deleted, or there was nothing to delete (2xx, and 404 of a delete).
-    Done,
-    /// A document of that version or a later one was there: 409, which counts as done.
-    Newer,
-    /// The server cannot do it now (429, 5xx, a cluster block, which may be a 403): to be sent again.
-    Later(String),
-    /// The server refuses it for good (400 of the document): to be kept with the reason.
-    Refused(String),
-    /// The index is gone.
-    NoIndex,
 }
 
 impl BulkItem {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared_logic::contracts::index::writes;
 
 use super::http::{Ask, NO_INDEX, foreign, is_passing, kind, words};
-use super::{BulkOutcome, SearchClient, SearchError};
+use super::{SearchClient, SearchError};
 
 /// The longest id that servers take, in bytes.
 const ID_MAX: usize = 512;
@@ -14,6 +14,21 @@ const ANSWERED: &str = "items.*.status,items.*.error.type,items.*.error.reason,i
 /// A server creates an index for the delete of a document, although an alias is required; it does not where the request holds something else
 /// as well. This is the update of a document that is not there, to which nothing is added.
 const GUARD: &[u8] = b"{\"update\":{\"_id\":\"braid/guard\"}}\n{\"doc\":{}}\n";
+
+/// What became of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BulkOutcome {
+    /// It was written or deleted, or there was nothing to delete (2xx, and 404 of a delete).
+    Done,
+    /// A document of that version or a later one was there: 409, which counts as done.
+    Newer,
+    /// The server cannot do it now (429, 5xx, a cluster block, which may be a 403): to be sent again.
+    Later(String),
+    /// The server refuses it for good (400 of the document): to be kept with the reason.
+    Refused(String),
+    /// The index is gone.
+    NoIndex,
+}
 
 /// When a document stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
