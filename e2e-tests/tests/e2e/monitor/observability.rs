@@ -40,7 +40,7 @@ fn observability() {
         flags.extend(search.as_deref().map(|search| ["--set", search]));
         let up = Up::start(&catalog, &path("data"), flags.as_flattened(), &path("up.out")).await?;
         let mut produce = Command::new(binary("braid")?);
-        produce.args(["produce", "--source", SOURCES, "--rate", "300", "--kafka", &brokers, "--catalog"]).arg(&catalog);
+        produce.args(["produce", "--source", SOURCES, "--rate", "100", "--kafka", &brokers, "--catalog"]).arg(&catalog);
         let traffic = Process::start("braid-produce", produce, &path("produce.out"))?;
 
         let mut queries = prometheus::of_dashboard()?;
