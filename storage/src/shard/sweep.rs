@@ -167,12 +167,12 @@ impl ShardClient {
         changes: &mut Changes,
         slices: &mut BTreeMap<i64, SweptFields>,
     ) -> Result<bool, ShardError> {
-        let (mut at, mut first) = (notes.items, notes.first.clone());
-        loop {
+        let (mut at, mut first, mut is_end) = (notes.items, notes.first.clone(), false);
+        while !is_end {
             let items = items(redis, keys, at, at + ITEMS_AT_ONCE - 1).await?;
-            if items.is_empty() {
-                break;
-            }
+            // All that leads to the second position was there before this step. So where the list ends now, later notes are of no
+            // interest, and the next items may be no head: they are never read.
+            is_end = items.len() < ITEMS_AT_ONCE.unsigned_abs();
             at += ITEMS_AT_ONCE;
             if first.is_empty() {
                 first.extend(items.first().cloned());

@@ -9,7 +9,7 @@ use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::{Catalog, DefinitionHash};
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, Instance, KnownFields, Shard, ShardKeys, State, scanned};
+use shared_logic::contracts::speed_view::{Addition, Held, Instance, KnownFields, Shard, ShardKeys, State, scanned};
 use shared_logic::log::PartitionId;
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::{BUCKET, Partials};
@@ -28,43 +28,47 @@ const STEP: i64 = 10;
 struct Worker {
     client: ShardClient,
     keys: ShardKeys,
-    addition: [Addition; 1],
+    /// Of two definitions; what the second one counts is swept. So a note has five items, and few steps end with one.
+    additions: [Addition; 2],
     redis: Connection,
     server: Arc<Redis>,
 }
 
 impl Worker {
-    async fn new() -> Worker {
+    async fn new(keys: usize) -> Worker {
         let catalog = Catalog::parse(TINY).expect("a valid catalog");
         let (source, metric) = (&catalog.sources["s"], &catalog.metrics["m"]);
-        let names: Vec<String> = (0..KEYS).map(|n| format!("key-{n}")).collect();
-        let frame = df!("k" => names, BUCKET => vec![0_i64; KEYS], "n" => vec![1_i64; KEYS]).expect("three columns");
+        let names: Vec<String> = (0..keys).map(|n| format!("key-{n}")).collect();
+        let frame = df!("k" => names, BUCKET => vec![0_i64; keys], "n" => vec![1_i64; keys]).expect("three columns");
         let partials = Partials::of_frame(source, metric, &frame, |_| true).expect("their types");
         let server = Redis::start().await.expect("redis starts");
+        let other: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
         let worker = Worker {
             client: ShardClient::default(),
             keys: ShardKeys::new(&catalog.deployment, "s", &PartitionId::new("log", 0)),
-            addition: [Addition::new(catalog.definition(metric), metric, &partials)],
+            additions: [other, catalog.definition(metric)].map(|of| Addition::new(of, metric, &partials)),
             redis: connected(&server).await,
             server: Arc::new(server),
         };
-        let (mut redis, definitions) = (worker.redis.clone(), [worker.definition().clone()]);
+        let mut redis = worker.redis.clone();
+        let definitions = [0, 1].map(|of| worker.additions[of].definition.clone());
         let opened = worker.client.open(&mut redis, &worker.keys, 0_i64, &definitions, Instance::new(1)).await;
         done(opened.expect("redis answers"));
         worker
     }
 
     fn definition(&self) -> &DefinitionHash {
-        &self.addition[0].definition
+        &self.additions[1].definition
     }
 
     async fn count(&mut self) {
         let shard = self.client.positions(&mut self.redis, &self.keys).await.expect("read").expect("a shard");
         let (expected, mut unknown) = (shard.expected(), KnownFields::default());
-        let held = self.client.held(&mut self.redis, &self.keys, &expected, &self.addition, &unknown).await;
+        let held = self.client.held(&mut self.redis, &self.keys, &expected, &self.additions, &unknown).await;
         let (_, held) = held.expect("redis answers");
-        let merged = self.addition[0].merged(&mut unknown, &held[0]).expect("of the form that workers write");
-        let merged = self.addition.iter().zip([merged]);
+        let merge = |(addition, held): (&Addition, &Held)| addition.merged(&mut unknown, held);
+        let merged = self.additions.iter().zip(&held).map(merge).collect::<Result<Vec<_>, _>>();
+        let merged = self.additions.iter().zip(merged.expect("of the form that workers write"));
         let to = expected.cursor + STEP;
         let applied = self.client.apply(&mut self.redis, &self.keys, &expected, to, None, merged).await;
         done(applied.expect("redis answers"));
@@ -114,10 +118,10 @@ fn counts(slices: &BTreeMap<i64, SweptFields>) -> BTreeMap<String, i128> {
 }
 
 /// Every key has as many events as the shard had counted from that offset on at its position.
-fn is_whole(state: &State, slices: &BTreeMap<i64, SweptFields>, from: i64) {
+fn is_whole(state: &State, slices: &BTreeMap<i64, SweptFields>, from: i64, keys: usize) {
     let expected = i128::from((state.shard.cursor - from) / STEP);
     let counts = counts(slices);
-    assert_eq!(counts.len(), if expected == 0 { 0 } else { KEYS }, "at {}", state.shard.cursor);
+    assert_eq!(counts.len(), if expected == 0 { 0 } else { keys }, "at {}", state.shard.cursor);
     for (key, count) in counts {
         assert_eq!(count, expected, "{key} at {}", state.shard.cursor);
     }
@@ -125,23 +129,34 @@ fn is_whole(state: &State, slices: &BTreeMap<i64, SweptFields>, from: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_in_steps_is_what_was_there_at_one_position() {
-    let mut worker = Worker::new().await;
+    let mut worker = Worker::new(KEYS).await;
     for _ in 0..3 {
         worker.count().await;
         worker.rotate().await;
     }
     let mut redis = connected(&worker.server).await;
     let (state, slices) = of(worker.sweep(&mut redis, 0).await);
-    is_whole(&state, &slices, 0);
+    is_whole(&state, &slices, 0, KEYS);
     assert_eq!(slices.keys().copied().collect::<Vec<_>>(), [0, 10, 20, 30]);
     let (state, slices) = of(worker.sweep(&mut redis, 20).await);
-    is_whole(&state, &slices, 20);
+    is_whole(&state, &slices, 20, KEYS);
     assert_eq!(slices.keys().copied().collect::<Vec<_>>(), [20, 30], "slices below do not count");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_meanwhile_is_put_over_what_was_read() {
-    let mut worker = Worker::new().await;
+    sweep_while_it_counts(KEYS, 5, 10).await;
+}
+
+/// With few keys, notes come as fast as they are read: most sweeps read the end of the list while it grows.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_noted_while_notes_are_read_is_not_of_that_position() {
+    sweep_while_it_counts(3, 50, 500).await;
+}
+
+/// Sweeps until that many of them have begun before a micro-batch and ended after it.
+async fn sweep_while_it_counts(keys: usize, rotate_every: usize, wanted: usize) {
+    let mut worker = Worker::new(keys).await;
     worker.count().await;
     let reader = worker.clone();
     let mut redis = connected(&worker.server).await;
@@ -154,7 +169,7 @@ async fn what_changes_meanwhile_is_put_over_what_was_read() {
                 worker.count().await;
                 micro_batches += 1;
                 // A slice that is opened while others are read has only what was noted.
-                if micro_batches % 5 == 0 {
+                if micro_batches % rotate_every == 0 {
                     worker.rotate().await;
                 }
             }
@@ -162,11 +177,10 @@ async fn what_changes_meanwhile_is_put_over_what_was_read() {
         })
     };
     let (mut moved, mut sweeps) = (0, 0);
-    // Some of them have begun before a micro-batch and ended after it.
-    while moved < 10 {
+    while moved < wanted {
         let before = reader.client.positions(&mut redis, &reader.keys).await.expect("read").expect("a shard");
         let (state, slices) = of(reader.sweep(&mut redis, 0).await);
-        is_whole(&state, &slices, 0);
+        is_whole(&state, &slices, 0, keys);
         moved += usize::from(state.shard.cursor > before.cursor);
         sweeps += 1;
         assert!(sweeps < 2_000, "only {moved} sweeps in which something changed");
@@ -174,12 +188,12 @@ async fn what_changes_meanwhile_is_put_over_what_was_read() {
     is_over.store(true, Ordering::SeqCst);
     let worker = timeout(DEADLINE, counting).await.expect("in time").expect("no panic");
     let (state, slices) = of(worker.sweep(&mut redis, 0).await);
-    is_whole(&state, &slices, 0);
+    is_whole(&state, &slices, 0, keys);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_that_nobody_has_noted_are_not_guessed() {
-    let mut worker = Worker::new().await;
+    let mut worker = Worker::new(KEYS).await;
     worker.count().await;
     let (key, mut redis) = (worker.keys.shard(), connected(&worker.server).await);
     let is_over = Arc::new(AtomicBool::new(false));
@@ -201,17 +215,17 @@ async fn changes_that_nobody_has_noted_are_not_guessed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_only_reads_is_read() {
-    let mut worker = Worker::new().await;
+    let mut worker = Worker::new(KEYS).await;
     worker.count().await;
     let mut redis = connected(&worker.server).await;
     redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).query_async::<()>(&mut redis).await.expect("done");
     let (state, slices) = of(worker.sweep(&mut redis, 0).await);
-    is_whole(&state, &slices, 0);
+    is_whole(&state, &slices, 0, KEYS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_wanted_is_kept_and_all_is_counted() {
-    let mut worker = Worker::new().await;
+    let mut worker = Worker::new(KEYS).await;
     worker.count().await;
     worker.rotate().await;
     worker.count().await;
