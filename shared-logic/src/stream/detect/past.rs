@@ -1,7 +1,8 @@
 //! What a key remembers of its events, packed.
 //!
 //! An event takes a few words of 64 bits: its time, its offset, flags, and the values that rules look at. The events of a key stand
-//! in one list, in the order of (time, offset).
+//! in the order of (time, offset), in blocks. Only the last block grows. The others have one size, so the room of one that is forgotten
+//! is taken by the next one, whichever key needs it: lists that grow as a whole leave holes that are too small for all lists that follow.
 
 use std::ops::Range;
 
@@ -10,6 +11,8 @@ const ROW_BITS: usize = 32;
 const TIME: usize = 0;
 const OFFSET: usize = 1;
 const FLAGS: usize = 2;
+/// How many events a block has.
+const BLOCK: usize = 16;
 
 /// How the words of an event are laid out.
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +24,12 @@ pub(super) struct Layout {
 /// The events of one key.
 #[derive(Debug)]
 pub(super) struct Past {
-    words: Vec<u64>,
-    /// Where the first event begins: those before it are forgotten.
-    begin: usize,
+    /// Blocks that are full.
+    full: Vec<Box<[u64]>>,
+    /// The events behind them: a block at most.
+    last: Vec<u64>,
+    /// How many events at the begin are forgotten: fewer than a block.
+    forgotten: usize,
     /// The last event that had to go because there were too many, as (time, offset).
     pub(super) dropped: (i64, i64),
 }
@@ -57,12 +63,12 @@ impl Layout {
 
 impl Past {
     pub(super) fn new() -> Past {
-        Past { words: Vec::new(), begin: 0, dropped: NOT_DROPPED }
+        Past { full: Vec::new(), last: Vec::new(), forgotten: 0, dropped: NOT_DROPPED }
     }
 
     /// How many events there are.
     pub(super) fn len(&self, layout: Layout) -> usize {
-        (self.words.len() - self.begin) / layout.stride()
+        self.full.len() * BLOCK + self.last.len() / layout.stride() - self.forgotten
     }
 
     /// Adds an event with its values; `None` is null. Gives its place.
@@ -73,11 +79,13 @@ impl Past {
         row: u32,
         values: &[Option<u64>],
     ) -> usize {
-        let place = self.place(layout, (time_us, offset));
-        self.reserve(layout);
-        let end = self.words.len();
-        self.words.resize(end + layout.stride(), 0);
-        let event = &mut self.words[end..];
+        let (place, end) = (self.place(layout, (time_us, offset)), self.len(layout));
+        self.push(layout);
+        for at in (place..end).rev() {
+            self.move_back(layout, at);
+        }
+        let event = self.event_mut(layout, place);
+        event.fill(0);
         (event[TIME], event[OFFSET], event[FLAGS]) = (time_us as u64, offset as u64, row.into());
         for (at, value) in values.iter().enumerate() {
             match value {
@@ -85,25 +93,39 @@ impl Past {
                 None => set(event, layout.is_null(at)),
             }
         }
-        let at = self.begin + place * layout.stride();
-        self.words[at..].rotate_right(layout.stride());
         place
     }
 
-    /// Makes room for an event: that of forgotten ones if it is a quarter, or else an eighth as much again. What a list has beyond its
-    /// events is nearly all that an event takes besides its words, and to copy these a few times more costs less than to judge one.
-    fn reserve(&mut self, layout: Layout) {
-        if self.words.capacity() - self.words.len() >= layout.stride() {
+    /// Adds the words of an event. Where there is no room, it makes some for a tenth as many events as there are. What a list has
+    /// beyond its events is nearly all that an event takes besides its words, and to copy a block a few times costs less than to judge
+    /// an event.
+    fn push(&mut self, layout: Layout) {
+        let (stride, block) = (layout.stride(), BLOCK * layout.stride());
+        if self.last.len() == block {
+            if self.full.len() == self.full.capacity() {
+                self.full.reserve_exact(self.full.len() / 8 + 1);
+            }
+            self.full.push(std::mem::take(&mut self.last).into_boxed_slice());
+        }
+        if self.last.len() == self.last.capacity() {
+            let events = (self.len(layout) / 10).max(1) * stride;
+            self.last.reserve_exact(events.min(block - self.last.len()));
+        }
+        self.last.resize(self.last.len() + stride, 0);
+    }
+
+    /// Puts an event where the next one is.
+    fn move_back(&mut self, layout: Layout, at: usize) {
+        let (stride, begin) = (layout.stride(), (self.forgotten + at) % BLOCK * layout.stride());
+        let block = (self.forgotten + at) / BLOCK;
+        if begin + stride < BLOCK * stride {
+            self.block_mut(block).copy_within(begin..begin + stride, begin + stride);
             return;
         }
-        if self.begin > 0 && self.begin >= self.words.len() / 4 {
-            self.words.drain(..self.begin);
-            self.begin = 0;
-        }
-        if self.words.capacity() - self.words.len() < layout.stride() {
-            let events = self.words.len() / layout.stride() / 8;
-            self.words.reserve_exact(events.max(1) * layout.stride());
-        }
+        // The last one of its block, which is full.
+        let (before, behind) = self.full.split_at_mut(block + 1);
+        let next = behind.first_mut().map_or(&mut self.last[..], |block| &mut block[..]);
+        next[..stride].copy_from_slice(&before[block][begin..]);
     }
 
     /// How many events stand before that (time, offset).
@@ -168,25 +190,40 @@ impl Past {
 
     /// Notes that a rule has alerted of an event.
     pub(super) fn set_alerted(&mut self, layout: Layout, at: usize, rule: usize) {
-        let (begin, stride) = (self.begin + at * layout.stride(), layout.stride());
-        set(&mut self.words[begin..begin + stride], layout.alerted(rule));
+        set(self.event_mut(layout, at), layout.alerted(rule));
     }
 
     /// Forgets the first events.
     pub(super) fn forget(&mut self, layout: Layout, events: usize) {
-        self.begin += events * layout.stride();
-        if self.begin == self.words.len() {
-            (self.words, self.begin) = (Vec::new(), 0);
+        self.forgotten += events;
+        let blocks = (self.forgotten / BLOCK).min(self.full.len());
+        self.full.drain(..blocks);
+        self.forgotten -= blocks * BLOCK;
+        if self.len(layout) == 0 {
+            *self = Past { dropped: self.dropped, ..Past::new() };
         }
     }
 
     /// The memory of the events.
     pub(super) fn bytes(&self) -> usize {
-        self.words.capacity() * size_of::<u64>()
+        let block = self.full.first().map_or(0, |block| size_of_val(&block[..]));
+        let full = self.full.len() * block + self.full.capacity() * size_of::<Box<[u64]>>();
+        full + self.last.capacity() * size_of::<u64>()
     }
 
     fn event(&self, layout: Layout, at: usize) -> &[u64] {
-        &self.words[self.begin + at * layout.stride()..][..layout.stride()]
+        let (at, stride) = (self.forgotten + at, layout.stride());
+        let block = self.full.get(at / BLOCK).map_or(&self.last[..], |block| &block[..]);
+        &block[at % BLOCK * stride..][..stride]
+    }
+
+    fn event_mut(&mut self, layout: Layout, at: usize) -> &mut [u64] {
+        let (at, stride) = (self.forgotten + at, layout.stride());
+        &mut self.block_mut(at / BLOCK)[at % BLOCK * stride..][..stride]
+    }
+
+    fn block_mut(&mut self, block: usize) -> &mut [u64] {
+        self.full.get_mut(block).map_or(&mut self.last[..], |block| &mut block[..])
     }
 }
 
