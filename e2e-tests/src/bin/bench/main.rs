@@ -100,6 +100,9 @@ fn main() {
         if wanted("asked") {
             asked::measure(scenario, &mut figures).await?;
         }
+        if wanted("reads") {
+            asked::reads::measure(scenario, &mut figures).await?;
+        }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
         }
