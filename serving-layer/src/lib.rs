@@ -55,7 +55,7 @@ mod versions;
 mod watchers;
 mod written;
 
-pub use alert::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
+pub use alert::{AlertClock, AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
 pub use server::{ServeError, Server, granted_keys, run};
 pub use stream_read::{Follower, LogClient, LogRecord, Told};
 pub use topics::TopicClient;

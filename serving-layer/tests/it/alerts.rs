@@ -1,11 +1,13 @@
 //! Alerts: judged on complete answers by one process, written once, and told at least once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use platform::settings::{Secret, Span};
 use serde_json::{Value, json};
 use shared_logic::catalog::Changed;
+use shared_logic::time::parse_rfc3339;
 use storage::FollowedVersions;
 use test_kit::{Receiver, catalogs};
 
@@ -213,6 +215,26 @@ async fn a_window_that_has_not_come_is_not_judged() {
     let body = watched.server.until(ALERTS, is_judged).await;
     let to = body["alerts"][0]["judged_to"].as_str().expect("a moment");
     assert!(to > "2026-04-24" && to < "2900", "{to}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_ahead_is_not_believed() {
+    let (mut watched, begun, ahead_us) = (Watched::new().await, Instant::now(), Arc::new(AtomicI64::new(0)));
+    let (begin_us, by) = (parse_rfc3339(b"2026-04-24T09:30:01Z").expect("an instant"), Arc::clone(&ahead_us));
+    let elapsed_us = move || i64::try_from(begun.elapsed().as_micros()).expect("a short test");
+    watched.server.alert_clock = Some(Arc::new(move || begin_us + elapsed_us() + by.load(Ordering::SeqCst)));
+    // Longer than the test takes.
+    watched.server.settings.alerts.stale_after = Span::from_secs(86_400);
+    watched.server.serve().await;
+    watched.judged_to("2026-04-24T09:30:00Z").await;
+    // Counting has the same clock: all windows of the hour that follows are empty, and nothing is missing in them.
+    ahead_us.store(3_600_000_000, Ordering::SeqCst);
+    watched.counts(&[LONG_AGO], "2026-04-24T10:30:00Z").await;
+    let alert = watched.in_state("unknown").await;
+    assert!(alert["reason"].as_str().is_some_and(|why| why.contains("was set ahead by 3")), "{alert}");
+    ahead_us.store(0, Ordering::SeqCst);
+    assert_eq!(watched.in_state("ok").await["judged_to"], "2026-04-24T09:30:00Z");
+    assert_eq!(watched.log.words(), ["unknown>ok", "ok>unknown", "unknown>ok"]);
 }
 
 #[tokio::test]
