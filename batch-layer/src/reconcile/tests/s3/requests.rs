@@ -10,9 +10,9 @@ use super::super::bench::Bench;
 
 /// Few enough for a reconcile of one metric: table by table, what its log says; the index of identities; the new file, and those that it is
 /// merged with; a file, a commit, and a row of the drift. Not among them is what a process tries out when it starts.
-const REQUESTS_MAX: usize = 100;
+const REQUESTS_MAX: usize = 70;
 /// How often it waits for a reply: what does not depend on each other is asked for at once.
-const WAITS_MAX: u64 = 70;
+const WAITS_MAX: u64 = 50;
 /// Reconciles of before, each of a micro-batch, as the log of no table may make the next one longer without end.
 const BEFORE: i64 = 3;
 
