@@ -117,7 +117,7 @@ async fn passed(observer: &Observer, stage: &Stage, wheel: &Path, known: &Path) 
         let (row, outputs, rejected) = (
             client.get(&format!("/v1/tables/users/{USER}"), &[]).await?,
             client.get("/v1/streams/fraud_alerts", &[]).await?,
-            client.get("/v1/rejected", &[("source", "clicks")]).await?,
+            client.get("/v1/rejected", &[("source", "clicks".to_owned())]).await?,
         );
         let has = |list: &Value, least: usize| list.as_array().is_some_and(|all| all.len() >= least);
         let is_there =
