@@ -5,6 +5,7 @@
 //! - [`repetitions()`]: how often a test repeats what it does, in `make test` and in `make test-long`;
 //! - [`Redis`]: a `redis-server` of the test's own;
 //! - [`Search`]: an OpenSearch of the test's own;
+//! - [`ChildServer`]: what both are, and how tests kill, freeze and stop them;
 //! - [`fetched`]: where what Cargo does not build lies;
 //! - [`S3Server`]: an S3 server of the test's own, whose requests may meet with a [`Fault`];
 //! - [`Receiver`]: a receiver of webhooks, which may refuse what is posted;
@@ -17,6 +18,7 @@
 //! here, which each test parses itself.
 
 pub mod catalogs;
+pub mod child_server;
 pub mod dice;
 pub mod fetched;
 pub mod ports;
@@ -29,6 +31,7 @@ pub mod search;
 pub mod wait;
 
 pub use self::redis::{Durability, Redis};
+pub use child_server::ChildServer;
 pub use dice::{Dice, first_seed};
 pub use ports::free_port;
 pub use process::Process;

@@ -1,19 +1,18 @@
 //! A `redis-server` of a test's own.
 
-use std::path::{Path, PathBuf};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use ::redis::Connection;
 use ::redis::aio::MultiplexedConnection;
-use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
+use anyhow::{Result, bail, ensure};
 
-use crate::ports::free_port;
-use crate::process::Process;
+use crate::child_server::ChildServer;
 use crate::wait::{DEADLINE, Progress, wait_for};
 
-const STOP_DEADLINE: Duration = Duration::from_secs(30);
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a Redis keeps when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +35,10 @@ impl Durability {
     }
 }
 
-/// A Redis that keeps its folder and port over restarts. Dropping it kills it.
+/// A Redis that keeps its folder and port over restarts. Dropping it kills it. What a test does to its process is in [`ChildServer`].
 pub struct Redis {
-    process: Option<Process>,
-    port: u16,
+    server: ChildServer,
     flags: Vec<String>,
-    folder: PathBuf,
-    /// The folder, if it is to be removed together with this; declared last, so that the process ends before.
-    _temporary: Option<TempDir>,
 }
 
 impl Redis {
@@ -54,9 +49,7 @@ impl Redis {
 
     /// The same with more flags of `redis-server`.
     pub async fn start_with(flags: &[&str]) -> Result<Redis> {
-        let temporary = tempfile::tempdir()?;
-        let folder = temporary.path().to_owned();
-        Redis::launch(&[Durability::None.flags(), flags].concat(), folder, Some(temporary)).await
+        Redis::launch(&[Durability::None.flags(), flags].concat(), None).await
     }
 
     /// The same for tests without an asynchronous runtime.
@@ -66,66 +59,27 @@ impl Redis {
 
     /// Starts an empty Redis whose data and output lie in `folder`.
     pub async fn start_in(folder: &Path, durability: Durability) -> Result<Redis> {
-        std::fs::create_dir_all(folder)?;
-        Redis::launch(durability.flags(), folder.to_owned(), None).await
+        Redis::launch(durability.flags(), Some(folder)).await
     }
 
-    async fn launch(flags: &[&str], folder: PathBuf, temporary: Option<TempDir>) -> Result<Redis> {
+    async fn launch(flags: &[&str], folder: Option<&Path>) -> Result<Redis> {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut redis = Redis { process: None, port: free_port()?, flags, folder, _temporary: temporary };
+        let mut redis = Redis { server: ChildServer::new("redis", folder, STOP_WITHIN)?, flags };
         redis.restart().await?;
         Ok(redis)
     }
 
     /// `redis://…`
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Where its data and its output lie.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> Result<u32> {
-        Ok(self.running()?.id())
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.kill();
-        }
-    }
-
-    /// Freezes it: it answers no request and closes no connection.
-    pub fn suspend(&self) -> Result<()> {
-        self.running()?.suspend()
-    }
-
-    /// Thaws it.
-    pub fn resume(&self) -> Result<()> {
-        self.running()?.resume()
-    }
-
-    /// Stops in good order.
-    pub async fn stop(&mut self) -> Result<()> {
-        if let Some(process) = self.process.take() {
-            process.terminate()?;
-            process.end(STOP_DEADLINE).await?;
-        }
-        Ok(())
+        format!("redis://127.0.0.1:{}", self.server.port())
     }
 
     /// Starts again on what its folder holds; kills it first if it still runs.
     pub async fn restart(&mut self) -> Result<()> {
-        self.kill();
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--dir"]);
-        command.arg(&self.folder).args(&self.flags);
-        let process = Process::start("redis", command, &self.folder.join("redis.out"))?;
-        self.process = Some(process.clone());
+        command.args(["--bind", "127.0.0.1", "--port", &self.server.port().to_string(), "--save", "", "--dir"]);
+        command.arg(self.server.folder()).args(&self.flags);
+        let process = self.server.launch(command)?;
         wait_for("Redis to answer", DEADLINE, async || {
             if let Some(status) = process.ended()? {
                 bail!("redis-server ended at its start ({status}): {}", process.output()?);
@@ -167,8 +121,18 @@ impl Redis {
     async fn ping(&self) -> Result<()> {
         Ok(::redis::cmd("PING").query_async(&mut self.connection().await?).await?)
     }
+}
 
-    fn running(&self) -> Result<&Process> {
-        self.process.as_ref().context("Redis does not run")
+impl Deref for Redis {
+    type Target = ChildServer;
+
+    fn deref(&self) -> &ChildServer {
+        &self.server
+    }
+}
+
+impl DerefMut for Redis {
+    fn deref_mut(&mut self) -> &mut ChildServer {
+        &mut self.server
     }
 }
