@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-page test-compose lint fuzz mutants bench profile
+.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-page test-compose lint lint-deploy fuzz mutants bench profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -70,6 +70,10 @@ lint: ## formatting, clippy, the repository's own rules, licences and bans of de
 	$(CLIPPY)
 	$(CARGO) test --locked --quiet --workspace --test tidy
 	$(CARGO) deny --locked check licenses bans
+
+lint-deploy: ## builds the Kubernetes manifests and holds them to Kubernetes' schemas and to rules of ours; builds Kustomize once
+	@deploy/install.sh lint-deploy
+	e2e-tests/manifests.sh
 
 # How long each target is fuzzed.
 FUZZ_SECONDS ?= 60
