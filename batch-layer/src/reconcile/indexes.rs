@@ -59,6 +59,7 @@ impl Reconciler {
                     info!(index = unit.index, why = error_text(&error), "left to another process or to the next run");
                 }
                 Err(error) if error.is_back_pressure() => {
+                    self.loads.server_was_away(&unit.index);
                     warn!(index = unit.index, error = error_text(&error), "the index waits for the search server");
                 }
                 Err(error) => failed.push(ReconcileError::of_index(&unit.index, error)),

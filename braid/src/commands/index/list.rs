@@ -137,6 +137,7 @@ mod tests {
             erasures: 0,
             rows: 12_000,
             loaded: 5_000,
+            beats: 0,
             begun_at_us: 1_777_022_999_000_000,
             equal_at_us: None,
         };
