@@ -151,7 +151,7 @@ async fn archive_stream(storage: &Storage, catalog: &Catalog, records: &[(i64, &
         buffer.push(record, &mut decoder);
         buffer.reach(0, offset + 1);
     }
-    let committed = archive::commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await;
+    let committed = archive::commit::rows(&mut archive, source, buffer, &BTreeMap::new()).await;
     assert!(matches!(committed.expect("written"), Committed::At(_)));
 }
 
