@@ -135,8 +135,12 @@ impl ShardClient {
         Ok(states.pop().flatten())
     }
 
-    /// Names one life of the data on the server that holds the shard.
-    async fn life(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<String, ShardError> {
+    /// R10: names one life of the data on the server that holds the shard. If it is another one after several steps than before, a step may
+    /// have read what is older than another has read, or have gone on where another server has other fields.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn life(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<String, ShardError> {
         call(redis, keys, "look at the server of", &self.scripts.life, &[], &[]).await
     }
 
