@@ -139,7 +139,8 @@ impl Archiver {
             self.pause(self.settings.discover_every.get());
             return Ok(());
         };
-        let own = self.own(topic.partitions)?;
+        self.rejoin()?;
+        let own = self.own(topic.partitions);
         let Some(bounds) = self.register(&topic, &own)? else { return Ok(()) };
         if self.archives_again(&topic, &bounds)? {
             return Ok(());
@@ -149,12 +150,18 @@ impl Archiver {
         Ok(())
     }
 
-    /// Which of the topic's partitions to read now.
-    fn own(&mut self, partitions: i32) -> Result<Own, KafkaError> {
+    /// Joins the group again if membership has ended, by an error that is in the log.
+    fn rejoin(&mut self) -> Result<(), KafkaError> {
         if self.membership.has_ended() {
+            self.pause(self.settings.retry_backoff.get());
             self.membership = Membership::join(&self.kafka, &self.group, &self.source.topic)?;
         }
-        Ok(self.share.now(self.membership.granted(), partitions, Instant::now()))
+        Ok(())
+    }
+
+    /// Which of the topic's partitions to read now.
+    fn own(&mut self, partitions: i32) -> Own {
+        self.share.now(self.membership.granted(), partitions, Instant::now())
     }
 
     /// R6: registers the topic in the facts, before any of its records is archived. Returns nothing if another archiver
@@ -182,9 +189,9 @@ impl Archiver {
     /// Starts to read the own partitions where the archive stands.
     fn start_reading(&mut self, topic: Topic, bounds: Bounds, own: Own) -> Result<Reading, SessionError> {
         let positions = self.positions(&topic, &self.archive.facts(), &bounds.starts)?.of(&own.partitions);
-        let Own { partitions, is_granted } = &own;
-        let share = format!("{} of {}", partitions.len(), topic.partitions);
-        info!(topic = self.source.topic, log = topic.log, share, is_granted, next = ?positions.next, "archiving");
+        let by = if own.is_granted { "that the group has given" } else { "while the group says nothing" };
+        let (some, all) = (own.partitions.len(), topic.partitions);
+        info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving {some} of {all} partitions, {by}");
         self.consumer.assign(&positions.starts())?;
         Ok(Reading::new(&self.source, &self.archive.columns()?, topic, positions, bounds.ends, own))
     }
@@ -218,8 +225,8 @@ impl Archiver {
             self.pause(self.settings.retry_backoff.get());
             return Ok(false);
         }
-        let own = self.own(reading.topic.partitions)?;
-        let moves = own.partitions != reading.own.partitions;
+        let own = self.own(reading.topic.partitions);
+        let moves = own.partitions != reading.own.partitions || self.membership.has_ended();
         if moves && !reading.own.is_granted {
             info!(
                 topic = self.source.topic,

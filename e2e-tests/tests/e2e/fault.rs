@@ -1,6 +1,6 @@
 //! Faults: while one lasts, answers are exact or say what they lack; afterwards they are exact.
 //!
-//! - processes: `kill9`, `index_killed`, `maintenance_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`,
+//! - processes: `kill9`, `archivers`, `index_killed`, `maintenance_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`,
 //!   `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - S3: `s3` is out, or replaces what must not be replaced;
@@ -9,6 +9,7 @@
 //! - batch views: `rolled_back`, by an operator.
 
 mod archive_lags;
+mod archivers;
 mod broker_restarts;
 mod clocks;
 mod compacted_topic;
