@@ -32,7 +32,7 @@ pub(crate) const SEVERAL: &str = "/v1/query";
 pub(crate) const VERSION: &str = "version";
 
 /// The body of the response, and its status.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// Names the kind of problem, as `urn:braid:problem:bad-parameter`.
     #[serde(rename = "type", serialize_with = "as_urn")]

@@ -29,6 +29,7 @@ use tracing::{info, warn};
 
 use crate::access::Gate;
 use crate::alert::{self, AlertClock, AlertLog, Judging, KafkaAlerts, Standings};
+use crate::answer::Sweeps;
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::document::document;
@@ -156,12 +157,23 @@ impl Server {
             search: SearchClient::new(&settings.search, &deployed.active().deployment)?,
         };
         let (followed, versions) = (versions, host.versions(deployed)?);
-        let (http, requests) = (settings.http.clone(), Requests::default());
+        let (http, requests, sweeps) = (settings.http.clone(), Requests::default(), Sweeps::default());
         let alerts = Standings::new(settings.alerts.clone());
         let gauges_every = settings.telemetry.gauges_every;
         let describe = document;
-        let app =
-            Arc::new(App { versions, followed, host, live, http, requests, alerts, gate, describe, gauges_every });
+        let app = Arc::new(App {
+            versions,
+            followed,
+            host,
+            live,
+            sweeps,
+            http,
+            requests,
+            alerts,
+            gate,
+            describe,
+            gauges_every,
+        });
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;

@@ -37,8 +37,9 @@ use tracing::{Instrument, debug_span};
 
 use crate::redis_link::{RedisLink, Unreachable};
 use crate::written::Shape;
-pub(crate) use looked::Looked;
+pub(crate) use looked::{Judged, Looked};
 use looks::Looks;
+pub(crate) use looks::until_none_is_added;
 use reader::ShardReader;
 use sweep::Sweeper;
 pub(crate) use sweep::{ByKey, KeysQuestion, SweptKeys};

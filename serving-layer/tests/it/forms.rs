@@ -160,6 +160,7 @@ async fn one_query_that_cannot_be_answered_is_named() {
         (with("stie", json!(1)), 400, "queries[1].stie"),
         (with("version", json!("v1")), 400, "queries[1].version"),
         (json!({"metric": "viewz", "answer": "total"}), 404, "queries[1]"),
+        (json!({"metric": "views", "answer": "top", "parameters": {"measure": "viewz"}}), 400, "queries[1].measure"),
     ] {
         let (got, problem) = posted(&server, "/v1/query", &json!({"queries": [total, query]})).await;
         assert_eq!((got, &problem["parameter"]), (status, &json!(parameter)), "{problem}");
@@ -177,6 +178,11 @@ async fn one_query_that_cannot_be_answered_is_named() {
         let (status, problem) = posted(&server, "/v1/query", &json!({"queries": vec![&total; count]})).await;
         assert_eq!((status, &problem["parameter"]), (400, &json!("queries")), "{problem}");
     }
+    // Each value would be compared with all others.
+    let many: Vec<String> = (0..1_001).map(|n| format!("v{n}")).collect();
+    let (status, problem) = posted(&server, "/v1/query", &json!({"queries": [with("video", json!(many))]})).await;
+    let detail = problem["detail"].as_str().expect("a text");
+    assert!(status == 400 && detail.contains("more than 1000 parameters"), "{problem}");
     let (status, problem) = posted(&server, "/v1/query?version=v9", &json!({"queries": [total]})).await;
     assert_eq!((status, &problem["parameter"]), (404, &json!("version")), "{problem}");
     let (status, headers, _) = sent(&server, "/v1/query", &[]).await;

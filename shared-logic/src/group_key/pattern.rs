@@ -6,7 +6,7 @@ use super::{ALL, GroupKey, KeyPart, LentPart, push_json};
 use crate::schema::FieldType;
 
 /// What is asked of one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ColumnPattern {
     /// The key says this of it.
     Is(KeyPart),
