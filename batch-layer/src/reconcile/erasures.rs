@@ -3,7 +3,7 @@
 //! An erasure takes events out of the newest version of the archive at once. Views follow with their next commits, and the files of
 //! older versions are deleted once no reader can need them. The archiver and the reconciles delete such files from time to time; for
 //! an erasure, a reconcile makes sure of it, so that a quiet source does not keep what it should forget. Both moments are noted in
-//! the archive's facts. Reports are written anew by their own runs, and by `erase`: as long as a day may hold what was erased, some file does.
+//! the archive's facts. An erasure is not finished before the search indexes over the source have no build of before. Reports are written anew by their own runs, and by `erase`: as long as a day may hold what was erased, some file does.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Report, Source};
 use shared_logic::complete;
-use shared_logic::contracts::archive::{ErasedIn, Erasure};
+use shared_logic::contracts::archive::{ErasedIn, Erasure, Facts};
 use shared_logic::log::PartitionId;
 use storage::{Archive, BatchView, MaterialisedTable, ORPHAN_AGE};
 use tracing::{info, warn};
 
 use super::error::SourceError;
 use super::{Prepared, Reconciler};
+use crate::index::{Erased, LeftInIndex};
 
 /// How much longer than needed old files are left, as clocks differ.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -48,7 +49,8 @@ impl Reconciler {
             let reached = match erasure.versions.get(version).copied() {
                 Some(known) if known.deleted_at_us.is_some() || now_us < self.due_us(&known) => None,
                 Some(known) => {
-                    let is_done = self.delete_old_files(erasure, known.uncounted_at_us, source, archive).await?;
+                    let mut is_done = self.delete_old_files(erasure, known.uncounted_at_us, source, archive).await?;
+                    is_done = is_done && self.is_in_no_index(source, &archive.facts()).await;
                     is_done.then_some(ErasedIn { deleted_at_us: Some(now_us), ..known })
                 }
                 None => {
@@ -66,6 +68,27 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    /// Whether no search index holds events that were erased, as far as the search server says. Without a server there is none.
+    async fn is_in_no_index(&self, source: &Source, facts: &Facts) -> bool {
+        let archive = self.catalog.deployment.archive_name(&source.name);
+        let erased = Erased { source: &source.name, archive: &archive, erasures: facts.erased_parts() };
+        let left = match self.left_in_indexes(erased).await {
+            Ok(left) => left,
+            Err(error) => {
+                let source = source.name.as_str();
+                warn!(source, error = error_text(&error), "cannot ask whether search indexes hold what was erased");
+                return false;
+            }
+        };
+        for LeftInIndex { index, builds } in &left {
+            match builds {
+                Ok(builds) => info!(index, ?builds, "builds of before an erasure are to be deleted"),
+                Err(error) => warn!(index, error = error_text(error), "an index may hold what was erased"),
+            }
+        }
+        left.is_empty()
     }
 
     /// When the files that may hold erased events are old enough to be deleted, microseconds since 1970.

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::Reconciler;
 use super::error::ReconcileError;
-use crate::index::{IndexError, Keeper, subjects};
+use crate::index::{Erased, IndexError, Keeper, LeftInIndex, subjects};
 use crate::log_ends::KafkaEnds;
 use crate::table;
 
@@ -67,6 +67,17 @@ impl Reconciler {
         }
         self.keep_index_checks(source, &rows).await;
         failed
+    }
+
+    /// The search indexes that may still hold what was erased; none if the settings name no server.
+    ///
+    /// # Errors
+    /// If these give no client.
+    pub(crate) async fn left_in_indexes(&self, erased: Erased<'_>) -> Result<Vec<LeftInIndex>, SearchError> {
+        match self.search()? {
+            Some(client) => Ok(erased.left_in(&client, &self.versions).await),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Materialises what these indexes follow of a stream. Tables are materialised already.

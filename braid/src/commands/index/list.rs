@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args, indexes: &Indexes) -> Result<ExitCode> {
             println!("{name}: no build is begun yet");
         }
         for (number, build) in &state.builds {
-            let (_, refused) = indexes.client.refused(name, *number, 0).await?;
+            let refused = indexes.client.count_refused(name, *number).await?;
             let versions = versions(indexes, name, build);
             let listed = Listed {
                 index: name,
