@@ -106,7 +106,9 @@ async fn attend(
     clock.look();
     let exists = seen.refresh(log).await?;
     let are_declared = !judging.versions.hosted().active().catalog.alerts.is_empty();
-    if !are_declared && (!exists || seen.states.alerts.is_empty()) {
+    // What is owed of alerts that are declared no more is still to be posted, by whoever judges.
+    let is_owed = !seen.states.undelivered.is_empty() && !settings.webhook_url.reveal().is_empty();
+    if !are_declared && (!exists || (seen.states.alerts.is_empty() && !is_owed)) {
         judging.standings.tell(Role::Idle, seen);
         return Ok(None);
     }

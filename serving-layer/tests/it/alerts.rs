@@ -359,6 +359,32 @@ async fn an_alert_that_another_version_does_not_declare_is_resolved() {
 }
 
 #[tokio::test]
+async fn what_is_owed_of_the_last_alert_is_posted_by_the_next_process() {
+    let mut watched = Watched::new().await;
+    let pointer = two(Changed::default());
+    let deployed = |number, pointer| resolved(number, pointer, &watched.server.catalog, catalogs::VIEWS);
+    let (known, followed) = FollowedVersions::given(deployed(2, pointer.clone()));
+    let promoted = pointer.promote("v2", None, Vec::new(), change("promote v2")).expect("promoted");
+    let promoted = deployed(3, promoted);
+    watched.server.versions = Some(followed);
+    watched.server.serve().await;
+    watched.judged_to("2026-04-24T09:30:00Z").await;
+    watched.fires().await;
+    watched.told(&["firing"]).await;
+    watched.server.until(ALERTS, |_, body| body["webhook"]["undelivered"] == 0).await;
+    watched.receiver.refuse(true);
+    known.send_replace(Arc::new(promoted));
+    let is_owed = |_: u16, body: &Value| body["alerts"] == json!([]) && body["webhook"]["undelivered"] == 1;
+    watched.server.until(ALERTS, is_owed).await;
+    // No alert is declared or known any more, and the receiver has not heard that this one is resolved.
+    watched.restarts().await;
+    watched.receiver.refuse(false);
+    watched.told(&["firing", "resolved"]).await;
+    watched.server.until(ALERTS, |_, body| body["webhook"]["undelivered"] == 0).await;
+    watched.each_id_is_written_once();
+}
+
+#[tokio::test]
 async fn without_alerts_nothing_is_written() {
     let (log, mut server) = (AlertTopics::default(), TestServer::new().await);
     server.alerts = Some(Arc::new(log.clone()));
