@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use ::redis::Connection;
 use ::redis::aio::MultiplexedConnection;
+use ::redis::{Connection, FromRedisValue};
 use anyhow::{Result, bail, ensure};
 
 use crate::child_server::ChildServer;
@@ -62,6 +62,11 @@ impl Redis {
         Redis::launch(durability.flags(), Some(folder)).await
     }
 
+    /// One of several that belong together, with flags of its own. It keeps nothing when it is killed.
+    pub(crate) async fn node_in(folder: Option<&Path>, flags: &[&str]) -> Result<Redis> {
+        Redis::launch(&[Durability::None.flags(), flags].concat(), folder).await
+    }
+
     async fn launch(flags: &[&str], folder: Option<&Path>) -> Result<Redis> {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let mut redis = Redis { server: ChildServer::new("redis", folder, STOP_WITHIN)?, flags };
@@ -107,6 +112,20 @@ impl Redis {
         let mut command = ::redis::cmd(words[0]);
         let answer: ::redis::Value = command.arg(&words[1..]).query_async(&mut self.connection().await?).await?;
         ensure!(answer == ::redis::Value::Okay, "{words:?}: {answer:?}");
+        Ok(())
+    }
+
+    /// Sends a command, and returns what it answers.
+    pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
+        let mut command = ::redis::cmd(words[0]);
+        Ok(command.arg(&words[1..]).query_async(&mut self.connection().await?).await?)
+    }
+
+    /// From now on, its replicas get nothing of what is written to it, and cannot connect again. What they have stays.
+    pub async fn hold_back_replicas(&self) -> Result<()> {
+        self.command(&["ACL", "SETUSER", "default", "-psync", "-sync"]).await?;
+        let held_back: u64 = self.ask(&["CLIENT", "KILL", "TYPE", "replica"]).await?;
+        ensure!(held_back > 0, "it has no replica");
         Ok(())
     }
 
