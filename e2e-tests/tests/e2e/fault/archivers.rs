@@ -103,8 +103,9 @@ async fn zombie_wakes_up(stage: &Stage, second: &Deployment, load: &Load) -> Res
         Ok(test_kit::Progress::when(all, format_args!("{archived:?}, {now:?}")))
     })
     .await?;
+    let dropped = lines_with(&zombie, DROPPED)?;
     zombie.resume()?;
-    prints_again(&zombie, DROPPED, 0).await
+    prints_again(&zombie, DROPPED, dropped).await.map(drop)
 }
 
 /// How far each partition is archived.
