@@ -6,7 +6,7 @@
 //! - `bare`: the handler that the answers stand beside.
 
 mod bare;
-mod client;
+pub(crate) mod client;
 pub(crate) mod reads;
 
 use std::time::Duration;

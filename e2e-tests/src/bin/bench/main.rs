@@ -13,6 +13,7 @@ mod decode;
 mod duckdb;
 mod figures;
 mod full_topic;
+mod growth;
 mod import;
 mod index;
 mod live;
@@ -107,6 +108,9 @@ fn main() {
             recovery::measure(scenario, &mut figures).await?;
         }
         streams::measure(scenario, |part| wanted("streams") || named(part), &mut figures).await?;
+        if wanted("growth") {
+            growth::measure(scenario, &mut figures).await?;
+        }
         if wanted("versions") {
             versions::measure(scenario, &mut figures).await?;
         }
