@@ -238,7 +238,7 @@ impl<'a> Eraser<'a> {
         let reconciler = reconciler.among(Arc::clone(&self.versions));
         // Rows that hold what was erased are read by nobody any more, and others wait for this.
         reconciler.materialise(self.source).await?;
-        self.keep_indexes(&reconciler, archive, report).await;
+        self.keep_indexes(&reconciler).await;
         let mut counting = counting::versions(&self.versions, self.catalog, &self.source.name);
         let deadline = Instant::now() + self.wait;
         // Each reconcile may leave a slice.
@@ -257,6 +257,7 @@ impl<'a> Eraser<'a> {
             tokio::time::sleep(backoff.wait()).await;
         }
         let (facts, own) = (archive.facts(), &self.catalog.deployment.version);
+        self.name_indexes(&reconciler, facts.erased_parts(), report).await;
         let known = facts.erasure(self.condition.id()).and_then(|erasure| erasure.versions.get(own));
         if let Some(known) = known {
             report.answered(known, reconciler.due_us(known), self.settings.speed.drop_grace.get());
@@ -277,9 +278,9 @@ impl<'a> Eraser<'a> {
         Ok(())
     }
 
-    /// Ends the builds of search indexes that may hold what was erased, in every version, deletes them, and begins others. Where that was not
-    /// possible, nothing is searched in such a build any more, the report names it, and the schedule tries it again.
-    async fn keep_indexes(&self, reconciler: &Reconciler, archive: &Archive, report: &mut EraseReport) {
+    /// Ends the builds of search indexes that may hold what was erased, in every version, deletes them, and begins others. A failure is logged:
+    /// nothing is searched in such a build any more, the report names it, and the schedule tries it again.
+    async fn keep_indexes(&self, reconciler: &Reconciler) {
         // Indexes wait for rows without what was erased, and another version may be the one that materialises these.
         for (version, _) in self.versions.living().filter(|(version, _)| *version != self.catalog.deployment.version) {
             let Some(of_version) = reconciler.of_version(version) else { continue };
@@ -295,9 +296,14 @@ impl<'a> Eraser<'a> {
                 warn!(version, error = error_text(&error), "cannot look after a search index");
             }
         }
+    }
+
+    /// Names the search indexes that may still hold what was erased, as the server could not be reached. It is asked last, as each reconcile tries
+    /// to reach it again.
+    async fn name_indexes(&self, reconciler: &Reconciler, erasures: usize, report: &mut EraseReport) {
         let source = self.source.name.as_str();
         let name = self.catalog.deployment.archive_name(source);
-        let erased = Erased { source, archive: &name, erasures: archive.facts().erased_parts() };
+        let erased = Erased { source, archive: &name, erasures };
         report.in_indexes = match reconciler.left_in_indexes(erased).await {
             Ok(left) => left.into_iter().map(ErasedIndex::from).collect(),
             Err(error) => {

@@ -34,8 +34,8 @@ n = "integer"
 const FULL: &str =
     r#"{"index_patterns":["braid.blocked.users.*"],"template":{"settings":{"index.blocks.write":true}}}"#;
 const NOT_FULL: &str = r#"{"index.blocks.write":null}"#;
-/// Beats that are waited for.
-const BEATS: u64 = 3;
+/// Two notes stand before the first row, and two are waited for.
+const BEATS: u64 = 4;
 
 #[test]
 fn what_is_refused_is_kept_with_its_place_and_its_version() {
