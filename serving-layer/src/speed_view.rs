@@ -94,7 +94,7 @@ pub(crate) enum SpeedError {
     Unreachable(#[from] Unreachable),
     #[error("cannot read the speed view from redis")]
     Shard(#[from] ShardError),
-    #[error("the slices of partition {partition} changed {rounds} times while they were read")]
+    #[error("the slices of partition {partition} changed {rounds} times while they were read: ask again")]
     KeptChanging { partition: PartitionId, rounds: usize },
     #[error(
         "the speed view holds {found} counters of the metric, and serving.sweep_max allows to read {most} for one answer: reconcile more \

@@ -87,7 +87,8 @@ impl Gathered {
         self.looked.cells(key, self.grain_us)
     }
 
-    /// What the batch view says of each key in a range of whole buckets, in the order of the keys.
+    /// What the batch view says of each key in a range of whole buckets, in the order of the keys. Of a key with more cells than `most`, one
+    /// more than that is read.
     ///
     /// # Errors
     /// If a segment cannot be read.
@@ -97,9 +98,10 @@ impl Gathered {
         keys: &[AskedKey],
         range: TimeRange,
         fold: Fold,
+        most: usize,
     ) -> Result<Vec<Cells>, SegmentError> {
         match &self.ground.view {
-            Some(view) => try_join_all(keys.iter().map(|asked| view.cells(&asked.key, range, fold))).await,
+            Some(view) => try_join_all(keys.iter().map(|asked| view.cells_up_to(&asked.key, range, fold, most))).await,
             None => Ok(keys.iter().map(|_| Cells::new(metric, fold)).collect()),
         }
     }
