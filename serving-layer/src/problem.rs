@@ -228,7 +228,9 @@ impl Problem {
 
     /// A complete answer was required, but this one has gaps.
     pub(crate) fn incomplete(gaps: Vec<Value>) -> Problem {
-        let detail = "the request has require=complete, but the answer would not be complete: gaps say what is missing and what to do; leave require out to get it as it is".to_owned();
+        let detail = "the request has require=complete, but the answer would not be complete: gaps say what is missing and what \
+                      to do; leave require out to get it as it is"
+            .to_owned();
         Problem { gaps, ..Problem::unavailable("incomplete", "No complete answer", detail) }
     }
 
