@@ -1,5 +1,6 @@
 //! A `redis-server` of a test's own.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::Command;
@@ -32,6 +33,25 @@ impl Durability {
             Durability::EveryWrite => &["--appendonly", "yes", "--appendfsync", "always"],
             Durability::EverySecond => &["--appendonly", "yes", "--appendfsync", "everysec"],
         }
+    }
+}
+
+/// What a server says of itself as a primary or a replica.
+#[derive(Debug)]
+pub(crate) struct Replication {
+    pub(crate) is_primary: bool,
+    /// Of a replica, the port of its primary.
+    pub(crate) primary_port: Option<u64>,
+    /// Of a replica, whether it is connected to its primary.
+    pub(crate) is_connected: bool,
+    /// How much was written to the primary, or has reached the replica.
+    pub(crate) has: u64,
+}
+
+impl Replication {
+    /// Whether this replica of the primary with that port has at least so much.
+    pub(crate) fn is_in_step(&self, primary_port: u16, written: u64) -> bool {
+        self.primary_port == Some(u64::from(primary_port)) && self.is_connected && self.has >= written
     }
 }
 
@@ -119,6 +139,19 @@ impl Redis {
     pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
         let mut command = ::redis::cmd(words[0]);
         Ok(command.arg(&words[1..]).query_async(&mut self.connection().await?).await?)
+    }
+
+    /// What it says of itself as a primary or a replica.
+    pub(crate) async fn replication(&self) -> Result<Replication> {
+        let text: String = self.ask(&["INFO", "replication"]).await?;
+        let fields: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once(':')).collect();
+        let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
+        Ok(Replication {
+            is_primary: fields.get("role") == Some(&"master"),
+            primary_port: number("master_port"),
+            is_connected: fields.get("master_link_status") == Some(&"up"),
+            has: number("slave_repl_offset").or_else(|| number("master_repl_offset")).unwrap_or(0),
+        })
     }
 
     /// From now on, its replicas get nothing of what is written to it, and cannot connect again. What they have stays.

@@ -153,18 +153,22 @@ impl RedisCluster {
         .await
     }
 
-    /// Waits until all slots are held, and every replica that runs is connected to its primary.
+    /// Waits until all nodes run well together, and every replica has what was written to its primary by now.
     pub async fn in_step(&self) -> Result<()> {
+        let mut written = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.id().is_ok()) {
+            written.push((node.port(), node.replication().await?.has));
+        }
         wait_for("replicas in step", DEADLINE, async || {
+            let mut replicas = 0;
             for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.id().is_ok()) {
-                let (state, replication): (String, String) =
-                    (node.ask(&["CLUSTER", "INFO"]).await?, node.ask(&["INFO", "replication"]).await?);
-                let is_connected = replication.contains("role:master") || replication.contains("master_link_status:up");
-                if !state.contains("cluster_state:ok") || !is_connected {
-                    return Ok(Progress::NotYet(format!("node {number}: {state} {replication}")));
+                let (state, replication) = (node.ask::<String>(&["CLUSTER", "INFO"]).await?, node.replication().await?);
+                let is_in_step = written.iter().any(|(port, written)| replication.is_in_step(*port, *written));
+                if !state.contains("cluster_state:ok") || !(replication.is_primary || is_in_step) {
+                    return Ok(Progress::NotYet(format!("node {number}: {state} {replication:?}")));
                 }
+                replicas += usize::from(is_in_step);
             }
-            let replicas = self.seen().await?.iter().filter(|seen| !seen.is_primary).count();
             Ok(Progress::when(replicas >= PRIMARIES, format_args!("{replicas} replicas")))
         })
         .await

@@ -110,24 +110,26 @@ impl WatchedRedis {
         wait_for(&format!("another primary instead of server {lost}"), DEADLINE, async || {
             let primary = self.primary().await?.filter(|primary| *primary != lost);
             let Some(primary) = primary else { return Ok(Progress::NotYet("the sentinels name it".to_owned())) };
-            let role: String = self.servers[primary].ask(&["INFO", "replication"]).await?;
-            Ok(if role.contains("role:master") { Progress::Done(primary) } else { Progress::NotYet(role) })
+            let replication = self.servers[primary].replication().await?;
+            Ok(match replication.is_primary {
+                true => Progress::Done(primary),
+                false => Progress::NotYet(format!("{replication:?}")),
+            })
         })
         .await
     }
 
-    /// Waits until every server that runs, but for the primary, is a replica of the primary and connected to it.
+    /// Waits until every other server that runs is a replica of this primary, and has what was written to it by now.
     pub async fn in_step(&self, primary: usize) -> Result<()> {
-        let port = format!("master_port:{}", self.servers[primary].port());
+        let (port, written) = (self.servers[primary].port(), self.servers[primary].replication().await?.has);
         wait_for("replicas in step", DEADLINE, async || {
             for (number, server) in self.servers.iter().enumerate() {
                 if number == primary || server.id().is_err() {
                     continue;
                 }
-                let says: String = server.ask(&["INFO", "replication"]).await?;
-                let is_in_step = says.lines().any(|line| line == port) && says.contains("master_link_status:up");
-                if !is_in_step {
-                    return Ok(Progress::NotYet(format!("server {number}: {says}")));
+                let replication = server.replication().await?;
+                if !replication.is_in_step(port, written) {
+                    return Ok(Progress::NotYet(format!("server {number}: {replication:?}")));
                 }
             }
             Ok(Progress::Done(()))

@@ -5,7 +5,7 @@
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - S3: `s3` is out, or replaces what must not be replaced;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
-//!   deletes or overwrites a shard's keys;
+//!   deletes or overwrites a shard's keys; `redis_cluster` and `redis_sentinels`: a replica takes the place of a primary, and slots move;
 //! - batch views: `rolled_back`, by an operator.
 
 mod archive_lags;
@@ -21,8 +21,10 @@ mod lost_tail;
 mod maintenance_killed;
 mod rebalance;
 mod records_deleted;
+mod redis_cluster;
 mod redis_lost;
 mod redis_refuses;
+mod redis_sentinels;
 mod redis_slow;
 mod restart;
 mod rolled_back;

@@ -58,9 +58,7 @@ impl Sentinels {
             match asked.next().await {
                 Some(Ok(named)) => {
                     answered += 1;
-                    if newest.as_ref().is_none_or(|newest| newest.epoch < named.epoch) {
-                        newest = Some(named);
-                    }
+                    newest = Some(newer(newest, named));
                 }
                 Some(Err(error)) => refused = Some(error),
                 None => break,
@@ -87,6 +85,11 @@ impl Sentinel {
     }
 }
 
+/// Of what sentinels say, what was decided last.
+fn newer(known: Option<Named>, other: Named) -> Named {
+    known.filter(|known| known.epoch >= other.epoch).unwrap_or(other)
+}
+
 fn named(answer: &HashMap<String, String>) -> Option<Named> {
     let port = answer.get("port")?.parse().ok()?;
     let epoch = answer.get("config-epoch")?.parse().ok()?;
@@ -106,6 +109,10 @@ mod tests {
         let whole = [("name", "main"), ("ip", "10.0.0.7"), ("port", "6380"), ("config-epoch", "3")];
         assert_eq!(says(&whole), Some(Named { host: "10.0.0.7".to_owned(), port: 6380, epoch: 3 }));
         assert_eq!(says(&whole[..3]), None);
+        let of = |port, epoch| Named { host: "h".to_owned(), port, epoch };
+        assert_eq!(newer(None, of(1, 0)), of(1, 0));
+        assert_eq!(newer(Some(of(1, 2)), of(3, 4)), of(3, 4), "it has heard of a failover");
+        assert_eq!(newer(Some(of(3, 4)), of(1, 2)), of(3, 4), "it has not");
         assert_eq!(says(&[("ip", "10.0.0.7"), ("port", "x"), ("config-epoch", "3")]), None);
     }
 }
