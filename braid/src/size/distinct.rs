@@ -49,7 +49,7 @@ mod tests {
             (1_000.0, 1_000, 1.1),
             (50_000.0, 100_000, 1.1),
             (50_000.0, 100_000, 0.0),
-            (9.0, 30_000, 2.0),
+            (9_000.0, 30_000, 2.0),
         ] {
             let (found, expected) = (distinct(draws, f64::from(keys), skew), by_hand(draws, keys, skew));
             assert!((found / expected - 1.0).abs() < 0.01, "{draws} of {keys} by {skew}: {found} and {expected}");

@@ -65,10 +65,10 @@ impl Layer {
         let sum = |resource: Resource| -> f64 {
             drivers.iter().filter(|(of, ..)| *of == resource).map(|(_, _, amount)| amount).sum()
         };
-        let driver = |(of, what, amount): &(Resource, &'static str, f64)| {
-            let all = sum(*of);
+        let driver = |&(of, what, amount): &(Resource, &'static str, f64)| {
+            let all = sum(of);
             let share = if all > 0.0 { amount / all } else { 0.0 };
-            Driver { of: *of, what, amount: *amount, share }
+            Driver { of, what, amount, share }
         };
         let mut named: Vec<Driver> = drivers.iter().map(driver).collect();
         named.sort_by(|one, other| one.of.cmp(&other.of).then(other.amount.total_cmp(&one.amount)));

@@ -42,9 +42,7 @@ impl Asked {
         for at in 0..EVENTS {
             let record = events.next();
             let minute = at / EVENTS.div_ceil(MINUTES);
-            if !keys.contains(&record.key) {
-                keys.insert(record.key.clone());
-            }
+            keys.insert(record.key.clone());
             buckets.insert((record.key.clone(), minute));
             producer.send(&record)?;
         }
