@@ -123,7 +123,7 @@ fn written(
         keys,
         more: *more,
     };
-    listing.written(form, &body, &undated, csv)
+    listing.written(form, &body, &undated, csv).with_more(*more)
 }
 
 /// One row for each value: the columns that the request gives, and it.

@@ -211,6 +211,24 @@ async fn answers_are_sent_as_csv_to_those_who_accept_it() {
                     \"de\",\"2026-04-24T09:00:00Z\",\"2026-04-24T10:00:00Z\",1,9,9,9.0,\"speed\"\r\n";
     assert_eq!(series, expected);
     assert_eq!(text(&format!("{SERIES}?video=v9")).await, "video,start,end,views,dwell_ms,longest,mean_ms,layer\r\n");
+    let keys = "/v1/metrics/views/keys?by=video&limit=";
+    assert_eq!(text(&format!("{keys}2")).await, "video\r\n\"v, \"\"3\"\"\"\r\n\"v1\"\r\n");
+    for (limit, more) in [("2", "true"), ("3", "false")] {
+        for accept in ["text/csv", "application/json"] {
+            let (_, headers, _) = sent(&server, &format!("{keys}{limit}"), &[("accept", accept)]).await;
+            assert_eq!(text_of(&headers, "braid-more"), more, "{limit} {accept}");
+        }
+    }
+    let (_, headers, _) = sent(&server, TOTAL, &csv).await;
+    assert_eq!(text_of(&headers, "braid-more"), "", "it has no pages");
+    // That there is another page now is a change of a page whose rows are the same.
+    let page = format!("{keys}3");
+    let tag = text_of(&sent(&server, &page, &csv).await.1, "etag").to_owned();
+    let known = [csv[0], ("if-none-match", tag.as_str())];
+    assert_eq!(sent(&server, &page, &known).await.0, 304);
+    server.apply(0, &[("2026-04-24T09:06:30Z", "v4", "de", 1)], AS_OF).await;
+    let (status, headers, _) = sent(&server, &page, &known).await;
+    assert_eq!((status, text_of(&headers, "braid-more")), (200, "true"));
     // A problem is a problem, whatever is accepted; and an answer that lacks something says so.
     let (status, headers, _) = sent(&server, &format!("{SERIES}?step=7h"), &csv).await;
     assert_eq!((status, text_of(&headers, "content-type")), (400, "application/problem+json"));

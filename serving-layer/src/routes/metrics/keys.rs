@@ -41,6 +41,7 @@ const MOST: usize = 1_000;
             ("etag" = String, description = "Names the answer, for `If-None-Match`."),
             ("braid-complete" = String, description = "`true` if nothing is missing, or `false`."),
             ("braid-as-of" = String, description = "As of when the answer speaks, RFC 3339."),
+            ("braid-more" = String, description = "`true` if there are values behind these, or `false`."),
         ), content(
             (KeysBody<'static> = "application/json"),
             (String = "text/csv"),
