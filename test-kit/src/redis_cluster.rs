@@ -12,7 +12,7 @@ use crate::wait::{DEADLINE, Progress, wait_for};
 const SLOTS: usize = 16_384;
 const PRIMARIES: usize = 3;
 /// How long a node may be silent before the others replace it, in milliseconds.
-const NODE_TIMEOUT_MS: &str = "1500";
+const NODE_TIMEOUT_MS: &str = "2500";
 /// How many keys move at a time.
 const KEYS_AT_ONCE: &str = "20";
 
