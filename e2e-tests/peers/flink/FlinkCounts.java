@@ -78,6 +78,7 @@ public final class FlinkCounts {
         TableResult counting = sql.executeSql(COUNT);
         awaitTasks(restPort, counting.getJobClient().orElseThrow().getJobID());
         System.out.println("running");
+        System.out.flush();
         // An error of the job ends this process.
         counting.await();
     }
@@ -94,6 +95,7 @@ public final class FlinkCounts {
         // What a task manager of its own gets by default, and RocksDB keeps its blocks in.
         settings.setString("taskmanager.memory.managed.size", "512m");
         settings.setString("io.tmp.dirs", folder);
+        settings.setString("rest.bind-address", "127.0.0.1");
         settings.setString("rest.bind-port", Integer.toString(restPort));
         // A failure is to be seen, not to be measured.
         settings.setString("restart-strategy.type", "none");
@@ -103,12 +105,16 @@ public final class FlinkCounts {
     /** Waits until every task of the job runs. */
     private static void awaitTasks(int restPort, JobID job) throws IOException, InterruptedException {
         HttpClient client = HttpClient.newHttpClient();
-        HttpRequest ask = HttpRequest.newBuilder(URI.create("http://localhost:" + restPort + "/jobs/" + job)).build();
+        HttpRequest ask = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + restPort + "/jobs/" + job)).build();
         ObjectMapper json = new ObjectMapper();
         while (true) {
             HttpResponse<String> answer = client.send(ask, HttpResponse.BodyHandlers.ofString());
-            if (answer.statusCode() == 200 && allRun(json.readTree(answer.body()).path("vertices"))) {
+            JsonNode said = json.readTree(answer.body());
+            if (answer.statusCode() == 200 && allRun(said.path("vertices"))) {
                 return;
+            }
+            if (said.path("state").asText().equals("FAILED")) {
+                throw new IllegalStateException("the job has failed: " + said);
             }
             Thread.sleep(20);
         }

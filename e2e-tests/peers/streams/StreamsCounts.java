@@ -62,6 +62,7 @@ public final class StreamsCounts {
         streams.setStateListener((now, before) -> {
             if (now == KafkaStreams.State.RUNNING) {
                 System.out.println("running");
+                System.out.flush();
             }
             if (now == KafkaStreams.State.ERROR) {
                 // A failure is to be seen, not to be measured.
