@@ -20,7 +20,7 @@ mod topic;
 mod totals;
 mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -94,7 +94,7 @@ pub(crate) async fn measure(scenario: &Scenario) -> Result<()> {
 
 /// An empty folder for what a system keeps.
 fn folder(scenario: &Scenario, name: &str) -> Result<PathBuf> {
-    let folder = scenario.dir().join(Path::new(name));
+    let folder = scenario.dir().join(name);
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }

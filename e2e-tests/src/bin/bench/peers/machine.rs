@@ -21,7 +21,7 @@ impl Machine {
     /// This one.
     pub(super) fn this() -> Result<Machine> {
         let memory = line("/proc/meminfo", "MemTotal")?;
-        let kib: f64 = memory.trim_end_matches(" kB").parse().with_context(|| memory.clone())?;
+        let kib = memory.trim_end_matches(" kB").parse::<f64>().with_context(|| memory.clone())?;
         Ok(Machine {
             processors: std::thread::available_parallelism()?.get(),
             memory_gib: kib / f64::from(1 << 20),

@@ -97,3 +97,38 @@ impl Totals {
 fn number(video: &str) -> Result<u32> {
     video.strip_prefix('v').and_then(|number| number.parse().ok()).with_context(|| format!("{video:?} is no video"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_difference_is_found() {
+        let event = |video: &str, status: i64| {
+            format!(r#"{{"event_id":"e","occurred_at":119999,"video_id":"{video}","status":{status},"dwell_ms":7}}"#)
+        };
+        let mut truth = Totals::default();
+        for (video, status) in [("v1", 200), ("v1", 200), ("v1", 404), ("v2", 200)] {
+            truth.observe(event(video, status).as_bytes()).unwrap();
+        }
+        let said = |totals: &[(&str, i64, i64)]| {
+            let mut said = Totals::default();
+            for (video, minute, views) in totals {
+                said.set(video, *minute, Counts { views: *views, dwell_ms: 7 * views }).unwrap();
+            }
+            truth.are(&said).map_err(|wrong| wrong.to_string())
+        };
+        assert_eq!(said(&[("v1", 1, 1), ("v1", 1, 2), ("v2", 1, 1)]), Ok(()), "the last one holds");
+        let wrong: [&[(&str, i64, i64)]; 4] = [
+            &[("v1", 1, 2)],
+            &[("v1", 1, 1), ("v2", 1, 1)],
+            &[("v1", 0, 2), ("v2", 1, 1)],
+            &[("v1", 1, 2), ("v2", 1, 1), ("v3", 1, 1)],
+        ];
+        for totals in wrong {
+            assert!(said(totals).is_err_and(|wrong| wrong.contains("totals are wrong")), "{totals:?}");
+        }
+        assert_eq!((truth.all(), truth.minutes()), (Counts { views: 3, dwell_ms: 21 }, Some((1, 1))));
+        assert_eq!(truth.videos(), ["v1", "v2"]);
+    }
+}
