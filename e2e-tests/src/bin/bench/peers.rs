@@ -62,9 +62,9 @@ pub(crate) async fn measure(scenario: &Scenario) -> Result<()> {
     step("starting a broker");
     let broker = Kafka::real(scenario.name(), &scenario.dir().join("kafka")).await?;
     let broker = broker.context("this comparison needs the real Kafka broker")?;
-    watch::first_of_all(&broker.brokers())?;
     step(&format!("sending {events} events"));
     let topic = Topic::fill(&broker.brokers(), events).await?;
+    watch::first_of_all(&topic)?;
 
     let mut outcomes = Vec::new();
     for beside in [Beside::Nothing, Beside::ThePlatform] {

@@ -48,11 +48,12 @@ impl<'a> Watch<'a> {
 }
 
 /// Lets the broker create its own topics for groups and transactions, which takes seconds, before anything is measured.
-pub(super) fn first_of_all(brokers: &str) -> Result<()> {
-    let group = consumer(brokers, "first-of-all", "read_uncommitted")?;
-    group.committed_offsets(partitions_of("any"), WITHIN).context("the broker knows no groups")?;
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).set("transactional.id", "first-of-all").create()?;
+pub(super) fn first_of_all(topic: &Topic) -> Result<()> {
+    let group = consumer(&topic.brokers, "first-of-all", "read_uncommitted")?;
+    committed(&group, topic.name).context("the broker knows no groups")?;
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &topic.brokers).set("transactional.id", "first-of-all");
+    let producer: BaseProducer = config.create()?;
     producer.init_transactions(WITHIN).context("the broker knows no transactions")?;
     Ok(())
 }
