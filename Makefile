@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-page test-compose lint fuzz mutants bench profile
+.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-page test-compose lint lint-deploy fuzz mutants bench bench-peers profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -71,6 +71,10 @@ lint: ## formatting, clippy, the repository's own rules, licences and bans of de
 	$(CARGO) test --locked --quiet --workspace --test tidy
 	$(CARGO) deny --locked check licenses bans
 
+lint-deploy: ## builds the Kubernetes manifests and holds them to Kubernetes' schemas and to rules of ours; builds Kustomize once
+	@deploy/install.sh lint-deploy
+	e2e-tests/manifests.sh
+
 # How long each target is fuzzed.
 FUZZ_SECONDS ?= 60
 
@@ -86,6 +90,11 @@ bench: ## the figures of this machine: prints a table, writes target/bench.json
 	@deploy/install.sh test
 	$(CARGO) build --locked --release --workspace
 	$(TARGET)/release/bench
+
+bench-peers: ## one topic through Braid, Flink SQL and Kafka Streams, each total checked: about 5 min; writes docs/performance.md; EVENTS=200000 rehearses
+	@deploy/install.sh bench-peers
+	$(CARGO) build --locked --release --workspace
+	$(TARGET)/release/bench peers
 
 profile: ## where a speed worker spends its time: runs the speed benchmark under perf, draws docs/profile-speed.svg
 	@deploy/install.sh profile

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Finds packages that are missing for `make run`, `make test`, `make test-s3`, `make test-cdc`, `make test-page`, `make test-compose`,
-# `make lint`, `make fuzz` or `make profile`, and installs them, printing each command. It does not install Docker.
+# `make lint`, `make lint-deploy`, `make fuzz`, `make bench-peers` or `make profile`, and installs them, printing each command. It does not install Docker or Go.
 #
-#     deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|fuzz|profile
+#     deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|lint-deploy|fuzz|bench-peers|profile
 #
 # NO_INSTALL=1 only prints the commands, and fails if something is missing. Packages are installed with apt-get; on a system
 # without it, the script lists the missing ones. Rust is updated with rustup, if that is installed. `make run` works without Java,
 # Maven and Kafka's jars, so there it is no failure if they cannot be had.
 set -eu
 
-purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|fuzz|profile"}
+purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|lint-deploy|fuzz|bench-peers|profile"}
 here=$(cd "$(dirname "$0")" && pwd)
 # Cargo.toml names the oldest Rust version that works.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
@@ -27,6 +27,13 @@ main() {
         need jq jq
         need openssl openssl
         install_packages
+        return
+    fi
+    if [ "$purpose" = lint-deploy ]; then
+        need_python
+        need promtool prometheus
+        install_packages
+        "$here/../e2e-tests/manifests.sh" --install >/dev/null || missing=1
         return
     fi
     # For the build: librdkafka and zstd are compiled from source; OpenSSL is the system's.
@@ -49,7 +56,7 @@ main() {
         need npm npm
         need chromium chromium
         ;;
-    test | test-s3 | test-cdc | profile)
+    test | test-s3 | test-cdc | bench-peers | profile)
         need redis-server redis-server
         need_java
         need mvn maven
@@ -58,6 +65,7 @@ main() {
         [ "$purpose" != test ] || need_python
         [ "$purpose" != test ] || need promtool prometheus
         [ "$purpose" != test ] || need_javac
+        [ "$purpose" != bench-peers ] || need_javac
         [ "$purpose" != test-cdc ] || need_postgres
         ;;
     lint | fuzz) ;;
@@ -89,6 +97,11 @@ main() {
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/page.sh" --install >/dev/null || missing=1
         "$here/../e2e-tests/schemathesis.sh" --install >/dev/null || missing=1
+        ;;
+    bench-peers)
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
+        "$here/../e2e-tests/peer-jars.sh" flink >/dev/null || missing=1
+        "$here/../e2e-tests/peer-jars.sh" streams >/dev/null || missing=1
         ;;
     profile)
         "$here/kafka-jars.sh" >/dev/null || not_fetched

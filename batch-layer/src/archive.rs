@@ -1,9 +1,11 @@
 //! The archive: every record that arrived, exactly once, as an event or with the reason why it is invalid.
 //!
-//! One archiver per source reads all partitions, from the offsets that the archive itself names. It works in sessions. A
-//! session reads the newest facts and registers the topic in them: it closes logs that ended, begins new partitions, and
-//! notes what was lost. Then it reads and commits until something is no longer as it was at the start of the session:
-//! another writer has committed, the topic is another log, or it has more partitions. Before each commit the session asks
+//! An archiver reads the partitions of a source, from the offsets that the archive itself names. Several of them divide the
+//! partitions, as members of a group; but whether rows are added is decided by the archive alone, so each record is archived once whoever
+//! believes to own its partition (R6). An archiver works in sessions. A session reads the newest facts and registers the topic in them: it
+//! closes logs that ended, begins new partitions, and notes what was lost. Then it reads and commits until something is no longer as it was
+//! at the start of the session: another archiver has archived one of its partitions, the group has given it others, the topic is another
+//! log, or it has more partitions. Before each commit the session asks
 //! whether the topic is still the log that was read (R7). And at its start, and whenever a connection broke, it compares the log
 //! with what is archived: a log that lost its tail goes on as another incarnation (R12).
 //!

@@ -208,7 +208,7 @@ async fn run() -> anyhow::Result<ExitCode> {
             let versions = FollowedVersions::start(settings, file).await?;
             Ok(crate::schedule::run(settings, versions, Shutdown::on_signals()?).await?)
         }
-        Command::Erase(args) => erase::command::erase(args, settings, &storage, &versions).await,
+        Command::Erase(args) => return erase::command::erase(args, settings, &storage, &versions).await,
         Command::Import(args) => imports::import(args, settings, &storage, &versions).await,
         Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
         Command::Table(args) => table(args, &storage, &catalog).await,

@@ -15,6 +15,7 @@
 //! - `emptied`: a file → the same file without them;
 //! - `commits`: files → commits of the archive, until none holds such events;
 //! - `counting`: the versions of the deployment whose answers may count the events;
+//! - `indexes`: search indexes that may still hold them;
 //! - `reports`: the days of reports that are written anew;
 //! - `downstream`: which outputs of streams that were made of the source go as well;
 //! - `further`: what is left to be done in those of which that is not known;
@@ -29,6 +30,7 @@ pub(crate) mod downstream;
 mod emptied;
 mod found;
 mod further;
+mod indexes;
 mod report;
 mod reports;
 
@@ -53,6 +55,7 @@ use tracing::{info, warn};
 
 use self::commits::TakingOut;
 use self::counting::Counting;
+use crate::index::Erased;
 use crate::progress::Progress;
 use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
 use crate::report::{ReportError, Reporter};
@@ -60,6 +63,7 @@ use crate::rows::RowsError;
 
 pub use self::condition::{Condition, NotACondition};
 pub use self::downstream::Streams;
+pub use self::indexes::ErasedIndex;
 pub use self::report::{EraseReport, ErasedView, TakenOut};
 pub use self::reports::ErasedReport;
 
@@ -253,6 +257,7 @@ impl<'a> Eraser<'a> {
             tokio::time::sleep(backoff.wait()).await;
         }
         let (facts, own) = (archive.facts(), &self.catalog.deployment.version);
+        self.name_indexes(&reconciler, facts.erased_parts(), report).await;
         let known = facts.erasure(self.condition.id()).and_then(|erasure| erasure.versions.get(own));
         if let Some(known) = known {
             report.answered(known, reconciler.due_us(known), self.settings.speed.drop_grace.get());
@@ -273,8 +278,8 @@ impl<'a> Eraser<'a> {
         Ok(())
     }
 
-    /// Ends the builds of search indexes that may hold what was erased, in every version, and begins others. A failure is logged: nothing is
-    /// searched in such a build any more, and the schedule tries it again.
+    /// Ends the builds of search indexes that may hold what was erased, in every version, deletes them, and begins others. A failure is logged:
+    /// nothing is searched in such a build any more, the report names it, and the schedule tries it again.
     async fn keep_indexes(&self, reconciler: &Reconciler) {
         // Indexes wait for rows without what was erased, and another version may be the one that materialises these.
         for (version, _) in self.versions.living().filter(|(version, _)| *version != self.catalog.deployment.version) {
@@ -291,6 +296,24 @@ impl<'a> Eraser<'a> {
                 warn!(version, error = error_text(&error), "cannot look after a search index");
             }
         }
+    }
+
+    /// Names the search indexes that may still hold what was erased, as the server could not be reached. It is asked last, as each reconcile tries
+    /// to reach it again.
+    async fn name_indexes(&self, reconciler: &Reconciler, erasures: usize, report: &mut EraseReport) {
+        let source = self.source.name.as_str();
+        let name = self.catalog.deployment.archive_name(source);
+        let erased = Erased { source, archive: &name, erasures };
+        report.in_indexes = match reconciler.left_in_indexes(erased).await {
+            Ok(left) => left.into_iter().map(ErasedIndex::from).collect(),
+            Err(error) => {
+                let unknown = |index| ErasedIndex::unknown(index, error_text(&error));
+                erased.indexes(&self.versions).into_iter().map(unknown).collect()
+            }
+        };
+        report
+            .out_of_reach
+            .extend(indexes::out_of_reach(erased.indexes(&self.versions), self.settings.search.is_named()));
     }
 
     /// Reconciles one version once. A failure of another one than the own is logged, and it is named with those that still count the events.

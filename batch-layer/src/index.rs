@@ -10,6 +10,7 @@
 //! - `loads`: which loads of other processes are dead;
 //! - `check`: the index and its table at one vector of offsets (I5);
 //! - `compare`: a slice of both;
+//! - `left`: what of erased events is still there;
 //! - `tidy`: builds that ended are deleted, and the alias is moved;
 //! - `wanted`: whether that has to be done at once;
 //! - `error`: why it was not done.
@@ -18,6 +19,7 @@ mod check;
 mod compare;
 mod error;
 mod keep;
+mod left;
 mod load;
 mod loads;
 mod tidy;
@@ -40,6 +42,7 @@ use crate::log_ends::KafkaEnds;
 use crate::table::Subject;
 
 pub use self::error::IndexError;
+pub(crate) use self::left::{Erased, LeftInIndex};
 pub(crate) use self::loads::Loads;
 pub(crate) use self::wanted::WantedIndex;
 

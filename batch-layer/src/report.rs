@@ -50,6 +50,8 @@ pub struct Reporter {
     ends: Arc<dyn LogEnds>,
     /// What is known of the days that are waited for.
     arrivals: Arrivals,
+    /// The same of the days that are written anew after an erasure. A report may wait for one of each at a time.
+    erased: Arrivals,
     progress: Progress,
 }
 
@@ -156,8 +158,13 @@ impl Reporter {
         ends: Arc<dyn LogEnds>,
     ) -> Reporter {
         let progress = Progress::new("looking for what is due");
-        let arrivals = Arrivals::default();
-        Reporter { catalog, storage: storage.clone(), settings, checkpoint_every, ends, arrivals, progress }
+        let (arrivals, erased) = (Arrivals::default(), Arrivals::default());
+        Reporter { catalog, storage: storage.clone(), settings, checkpoint_every, ends, arrivals, erased, progress }
+    }
+
+    /// The same for days that are written anew after an erasure: what is known of a day that is waited for besides stays known.
+    fn for_erased(&self) -> Reporter {
+        Reporter { arrivals: self.erased.clone(), ..self.clone() }
     }
 
     /// The same, which says there how far it has come.

@@ -165,4 +165,4 @@ impl From<StoreError> for TableError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

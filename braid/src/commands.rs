@@ -14,6 +14,7 @@
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`version`] creates, replays, compares and replaces versions of the deployment;
+//! - [`size`] says what a deployment needs;
 //! - [`key`] makes API keys for the serving layer;
 //! - [`completions`] teaches a shell these commands.
 //!
@@ -36,6 +37,7 @@ pub mod produce;
 pub mod query;
 pub mod rejected;
 pub mod send;
+pub mod size;
 pub mod status;
 pub mod streams;
 pub mod top;

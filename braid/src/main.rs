@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use braid::commands::{
     alerts, audit, catalog, close, completions, erasures, health, imports, index, init, key, lost, produce, query,
-    rejected, send, status, streams, top, up, version, watch,
+    rejected, send, size, status, streams, top, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -54,6 +54,7 @@ enum Command {
     Erasures(erasures::Args),
     #[command(subcommand)]
     Key(key::Args),
+    Size(size::Args),
     Completions(completions::Args),
 }
 
@@ -108,6 +109,7 @@ async fn run() -> ExitCode {
         Command::Index(args) => index::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
         Command::Key(args) => key::run(args),
+        Command::Size(args) => size::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match ended {

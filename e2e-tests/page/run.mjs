@@ -11,12 +11,13 @@ import { access } from "./scenarios/access.mjs";
 import { answers } from "./scenarios/answers.mjs";
 import { empty } from "./scenarios/empty.mjs";
 import { gap } from "./scenarios/gap.mjs";
+import { interrupted } from "./scenarios/interrupted.mjs";
 import { live } from "./scenarios/live.mjs";
 import { redis } from "./scenarios/redis.mjs";
 import { stream } from "./scenarios/stream.mjs";
 
 const CATALOG = fileURLToPath(new URL("../../catalog.toml", import.meta.url));
-const SCENARIOS = { empty, answers, live, gap, redis, stream, access };
+const SCENARIOS = { empty, answers, live, interrupted, gap, redis, stream, access };
 
 const chosen = Object.entries(SCENARIOS).filter(([name]) => name.includes(process.env.ONLY ?? ""));
 const browser = await Browser.start();

@@ -12,7 +12,7 @@ use test_kit::{DEADLINE, Progress, Search, wait_for};
 use tokio::sync::OnceCell;
 
 pub use plain::{Document, Plain};
-pub use proxy::Proxy;
+pub use proxy::{Arrived, Proxy, Writes};
 
 use crate::shared_folder::shared_folder;
 

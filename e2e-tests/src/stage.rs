@@ -92,6 +92,13 @@ impl Stage {
         self.deployment.beside(folder, catalog)
     }
 
+    /// A second archiver of the same archive. It runs until it is dropped.
+    pub async fn second_archiver(&self) -> Result<Deployment> {
+        let second = self.beside("second-archiver", &self.catalog)?;
+        second.start(Layer::Archive).await?;
+        Ok(second)
+    }
+
     /// The total over everything, complete and missing nothing that arrived before `moment`; see [`Client::total_as_of`].
     pub async fn total_as_of(&self, moment: i64) -> Result<Answer> {
         self.client()?.total_as_of(moment, METRIC, &[]).await

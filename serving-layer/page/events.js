@@ -64,7 +64,7 @@ export function watch(target, told, { lastEventId = null } = {}) {
   /** Reads events until the response ends; returns how long to wait before the next. */
   async function read(body, mine) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-    let [rest, kind, data, waitMs] = ["", "", [], RETRY_MS];
+    let [rest, kind, data, eventId, waitMs] = ["", "", [], id, RETRY_MS];
     let silence = null;
     const heard = () => {
       clearTimeout(silence);
@@ -72,6 +72,8 @@ export function watch(target, told, { lastEventId = null } = {}) {
     };
     const line = (text) => {
       if (text === "") {
+        // An id counts once its event is whole: whoever names it is not told that event again.
+        id = eventId;
         if (data.length) waitMs = dispatch(kind || "message", data.join("\n")) ?? waitMs;
         [kind, data] = ["", []];
         return;
@@ -80,7 +82,7 @@ export function watch(target, told, { lastEventId = null } = {}) {
       const [name, value] = at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1).replace(/^ /, "")];
       if (name === "data") data.push(value);
       else if (name === "event") kind = value;
-      else if (name === "id") id = value;
+      else if (name === "id") eventId = value;
     };
     try {
       for (;;) {

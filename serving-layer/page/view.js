@@ -77,10 +77,12 @@ export class View {
   }
 
   #fresh(asOf) {
-    this.#asOf = asOf;
-    this.#problem = null;
+    const wasTold = this.#problem !== null;
+    [this.#asOf, this.#problem] = [asOf, null];
     this.#told.state("live", "live");
-    this.#showFreshness();
+    // After an interruption the answer may be the one that is shown, and is not told again: then nothing else takes the problem away.
+    if (wasTold) this.#render();
+    else this.#showFreshness();
   }
 
   #fail(problem, state) {

@@ -7,11 +7,13 @@
 //!
 //! - `log`: where all of it is written, Kafka or a stand-in in tests; `kafka`: the first of them;
 //! - `seen`: what this process has read of it, and whether it may take over;
+//! - `clock`: when it is, and whether that can be believed;
 //! - `asked`: the values of an alert's windows, from merged answers; `round`: all alerts, judged once;
 //! - `lead`: what a process does that judges; `post`: it posts notifications;
 //! - `standing`: what requests are told.
 
 mod asked;
+mod clock;
 mod kafka;
 mod lead;
 mod log;
@@ -30,6 +32,8 @@ use platform::telemetry::error_text;
 use tracing::{info, warn};
 
 use crate::versions::Versions;
+pub use clock::AlertClock;
+use clock::Clock;
 pub(crate) use kafka::KafkaAlerts;
 use lead::{Ended, NotJudged};
 pub use log::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
@@ -48,14 +52,17 @@ pub(crate) struct Judging<'a> {
     pub(crate) versions: &'a Versions,
     /// The limits of an answer.
     pub(crate) http: &'a settings::Http,
+    /// What the wall clock says.
+    pub(crate) clock: &'a AlertClock,
 }
 
 /// Judges alerts where no other process does, and follows what is known of them elsewhere, until a stop is requested.
 pub(crate) async fn run(judging: Judging<'_>, log: Arc<dyn AlertLog>, shutdown: Shutdown) {
     let (mut seen, mut backoff) = (Seen::new(judging.standings.settings().lease.get()), Backoff::new(FIRST_WAIT));
+    let mut clock = Clock::new(judging.clock, judging.standings.settings().stale_after.get());
     let mut versions = judging.versions.changes();
     while !shutdown.is_requested() {
-        let wait = match attend(judging, log.as_ref(), &mut seen, &shutdown).await {
+        let wait = match attend(judging, log.as_ref(), &mut seen, &mut clock, &shutdown).await {
             Ok(wait) => {
                 backoff.reset();
                 wait
@@ -91,12 +98,17 @@ async fn attend(
     judging: Judging<'_>,
     log: &dyn AlertLog,
     seen: &mut Seen,
+    clock: &mut Clock,
     shutdown: &Shutdown,
 ) -> Result<Option<Duration>, NotJudged> {
     let settings = judging.standings.settings();
+    // Also while others judge: whoever takes over knows whether the clock was set.
+    clock.look();
     let exists = seen.refresh(log).await?;
     let are_declared = !judging.versions.hosted().active().catalog.alerts.is_empty();
-    if !are_declared && (!exists || seen.states.alerts.is_empty()) {
+    // What is owed of alerts that are declared no more is still to be posted, by whoever judges.
+    let is_owed = !seen.states.undelivered.is_empty() && !settings.webhook_url.reveal().is_empty();
+    if !are_declared && (!exists || (seen.states.alerts.is_empty() && !is_owed)) {
         judging.standings.tell(Role::Idle, seen);
         return Ok(None);
     }
@@ -109,7 +121,7 @@ async fn attend(
     let active = Arc::clone(judging.versions.hosted().active());
     let whole = active.snapshots.whole(&active.catalog);
     tokio::time::timeout(settings.lease.get() / 4, whole).await.map_err(|_| NotJudged::Loading)?;
-    let ended = lead::lead(judging, log, seen, shutdown).await;
+    let ended = lead::lead(judging, log, seen, clock, shutdown).await;
     metrics::gauge!("braid_alert_judging").set(0.0);
     match ended? {
         Ended::Stopped => {}

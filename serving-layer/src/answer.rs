@@ -2,12 +2,13 @@
 //! be.
 //!
 //! - `selection`: which cells of a metric are merged;
-//! - `gather`: asks for the shards that a snapshot needs, takes from the look whether the answer is complete and as of when (R9), and
-//!   takes a newer snapshot if this one is too old (R10);
+//! - `reading`: takes a snapshot, and a newer one if that is too old (R10);
+//! - `gather`: asks for the shards that a snapshot needs, and takes from the look whether the answer is complete and as of when (R9);
 //! - `total` and `series`: the two kinds of questions;
 //! - `written`: an answer as it is written, once for equal requests; `csv`: tables as CSV;
 //! - `key`: the same of one key as values, for reports;
-//! - `all_keys`: asks both views for all keys of a pattern, and merges them key by key; `top`: the largest of them; `keys`: which there are;
+//! - `all_keys`: asks both views for all keys of a pattern, and merges them key by key; `top`: the largest of them; `keys`: which there are; `listing`: what
+//!   both say besides; `sweeps`: shares their answers;
 //! - `values`: merged measures and derived values as JSON; `certainty`: the bounds of what sketches say;
 //! - `described`: what OpenAPI says of answers;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
@@ -23,8 +24,11 @@ mod freshness;
 mod gather;
 mod key;
 mod keys;
+mod listing;
+mod reading;
 mod selection;
 mod series;
+mod sweeps;
 mod top;
 mod total;
 mod values;
@@ -42,10 +46,11 @@ pub(crate) use described::{Answers, Series as SeriesBody, Total as TotalBody};
 pub(crate) use freshness::{Freshness, freshness};
 use gather::{About, Gathered, gather};
 pub(crate) use key::{OfKey, of_key};
-pub(crate) use keys::{Body as KeysBody, Listed, keys};
+pub(crate) use keys::{Body as KeysBody, Listed};
 pub(crate) use selection::{AskedKey, Selection};
 pub(crate) use series::series;
-pub(crate) use top::{Body as TopBody, RankedBy, Top, top};
+pub(crate) use sweeps::Sweeps;
+pub(crate) use top::{Body as TopBody, RankedBy, Top};
 pub(crate) use total::total;
 use values::{Finalized, finalized};
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::access::Gate;
 use crate::alert::Standings;
+use crate::answer::Sweeps;
 use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(crate) host: Host,
     /// Answers that are watched.
     pub(crate) live: Live,
+    /// What requests share that list keys.
+    pub(crate) sweeps: Sweeps,
     pub(crate) http: settings::Http,
     pub(crate) requests: Requests,
     /// What is known of alerts.

@@ -93,12 +93,25 @@ pub(crate) enum ViewError {
 }
 
 impl View {
-    /// The cells of a group key whose buckets are in the range, merged as far as the query allows.
+    /// All of them.
+    #[cfg(test)]
+    async fn cells(&self, key: &GroupKey, range: TimeRange, fold: Fold) -> Result<Cells, SegmentError> {
+        self.cells_up_to(key, range, fold, usize::MAX).await
+    }
+
+    /// The cells of a group key whose buckets are in the range, merged as far as the query allows. Where there are more than `most`, one more
+    /// than that is given.
     ///
     /// # Errors
     /// If a segment cannot be read.
-    pub(crate) async fn cells(&self, key: &GroupKey, range: TimeRange, fold: Fold) -> Result<Cells, SegmentError> {
-        let question = self.question(key, range, fold);
+    pub(crate) async fn cells_up_to(
+        &self,
+        key: &GroupKey,
+        range: TimeRange,
+        fold: Fold,
+        most: usize,
+    ) -> Result<Cells, SegmentError> {
+        let question = self.question(key, range, fold).up_to(most);
         if question.rows() <= ROWS_AT_ONCE
             && let Some(cells) = question.answer_from_memory()?
         {

@@ -1,6 +1,7 @@
 //! Something that may be missing in an answer, in words.
 
 use serde::Serialize;
+use serde_json::Value;
 use shared_logic::complete::Gap;
 use utoipa::ToSchema;
 
@@ -23,6 +24,11 @@ pub(crate) struct GapText {
     from: Option<String>,
     #[schema(required = true, format = DateTime)]
     to: Option<String>,
+}
+
+/// Gaps as they stand in JSON.
+pub(crate) fn as_json(gaps: &[GapText]) -> Vec<Value> {
+    gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data")).collect()
 }
 
 impl GapText {

@@ -13,7 +13,7 @@
 //!    `reject_read` reads rejected records with their bytes.
 //!
 //! Around them: `openapi` has the words with which handlers describe themselves, and `document` makes one description of all, `alert` judges conditions on metrics, `live` asks again and again what clients watch, `watchers` are all that do, `problem` is what a request gets instead of an answer,
-//! `gap_text` is what may be missing in one, `topics` asks Kafka,
+//! `gap_text` is what may be missing in one, `together` is what requests share that ask the same at the same time, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
 //! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `table_notes` says how far
 //! tables are materialised, `requests` counts requests, `request_id` names them in logs, `app` is what they all share, `server` listens and stops in order, and
@@ -50,12 +50,13 @@ mod speed_view;
 mod stream_read;
 mod table_notes;
 mod table_read;
+mod together;
 mod topics;
 mod versions;
 mod watchers;
 mod written;
 
-pub use alert::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
+pub use alert::{AlertClock, AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
 pub use server::{ServeError, Server, granted_keys, run};
 pub use stream_read::{Follower, LogClient, LogRecord, Told};
 pub use topics::TopicClient;

@@ -32,7 +32,7 @@ pub(crate) const SEVERAL: &str = "/v1/query";
 pub(crate) const VERSION: &str = "version";
 
 /// The body of the response, and its status.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// Names the kind of problem, as `urn:braid:problem:bad-parameter`.
     #[serde(rename = "type", serialize_with = "as_urn")]
@@ -119,7 +119,9 @@ impl Problem {
 
     /// The version is being removed, or is removed.
     pub(crate) fn version_gone(name: &str, stage: &str) -> Problem {
-        let detail = format!("version {name} is {stage}: nothing is answered of it any more");
+        let detail = format!(
+            "version {name} is {stage}, and nothing is answered of it any more: leave {VERSION} out to ask the active one"
+        );
         Problem::of_version(StatusCode::NOT_FOUND, "version-retired", "The version is retired", detail)
     }
 
@@ -208,13 +210,13 @@ impl Problem {
 
     /// No snapshot was taken yet.
     pub(crate) fn starting() -> Problem {
-        let detail = "the batch views are still being loaded".to_owned();
+        let detail = "the batch views are still being loaded: ask again in a moment".to_owned();
         Problem::unavailable("starting", "The serving layer is starting", detail)
     }
 
     /// The view of that metric was not loaded yet.
     pub(crate) fn loading(metric: &str) -> Problem {
-        let detail = format!("the batch view of {metric} is still being loaded");
+        let detail = format!("the batch view of {metric} is still being loaded: ask again in a moment");
         Problem::unavailable("starting", "The serving layer is starting", detail)
     }
 
@@ -226,7 +228,9 @@ impl Problem {
 
     /// A complete answer was required, but this one has gaps.
     pub(crate) fn incomplete(gaps: Vec<Value>) -> Problem {
-        let detail = "the request has require=complete, but the answer would not be complete (see gaps)".to_owned();
+        let detail = "the request has require=complete, but the answer would not be complete: gaps say what is missing and what \
+                      to do; leave require out to get it as it is"
+            .to_owned();
         Problem { gaps, ..Problem::unavailable("incomplete", "No complete answer", detail) }
     }
 

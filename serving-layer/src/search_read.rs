@@ -212,6 +212,7 @@ mod tests {
             erasures: 1,
             rows: 9,
             loaded: 4,
+            beats: 0,
             begun_at_us: 0,
             equal_at_us: None,
         })

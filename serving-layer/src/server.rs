@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
+use platform::clock;
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::{GrantedKey, Settings, SettingsError};
 use platform::shutdown::Shutdown;
@@ -27,7 +28,8 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::access::Gate;
-use crate::alert::{self, AlertLog, Judging, KafkaAlerts, Standings};
+use crate::alert::{self, AlertClock, AlertLog, Judging, KafkaAlerts, Standings};
+use crate::answer::Sweeps;
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::document::document;
@@ -101,6 +103,7 @@ pub struct Server {
     address: SocketAddr,
     /// Where alerts are written; `None`: they are not judged.
     alert_log: Option<Arc<dyn AlertLog>>,
+    alert_clock: AlertClock,
 }
 
 impl Server {
@@ -121,6 +124,12 @@ impl Server {
     #[must_use]
     pub fn with_alerts(self, log: Arc<dyn AlertLog>) -> Server {
         Server { alert_log: Some(log), ..self }
+    }
+
+    /// Judges them by that clock, and not by the machine's.
+    #[must_use]
+    pub fn with_alert_clock(self, clock: AlertClock) -> Server {
+        Server { alert_clock: clock, ..self }
     }
 
     /// As [`Server::bind`], with other clients that answer questions about topics and read them. It judges no alerts, unless
@@ -148,16 +157,27 @@ impl Server {
             search: SearchClient::new(&settings.search, &deployed.active().deployment)?,
         };
         let (followed, versions) = (versions, host.versions(deployed)?);
-        let (http, requests) = (settings.http.clone(), Requests::default());
+        let (http, requests, sweeps) = (settings.http.clone(), Requests::default(), Sweeps::default());
         let alerts = Standings::new(settings.alerts.clone());
         let gauges_every = settings.telemetry.gauges_every;
         let describe = document;
-        let app =
-            Arc::new(App { versions, followed, host, live, http, requests, alerts, gate, describe, gauges_every });
+        let app = Arc::new(App {
+            versions,
+            followed,
+            host,
+            live,
+            sweeps,
+            http,
+            requests,
+            alerts,
+            gate,
+            describe,
+            gauges_every,
+        });
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Server { app, listener, address, alert_log: None })
+        Ok(Server { app, listener, address, alert_log: None, alert_clock: Arc::new(clock::now_us) })
     }
 
     /// The address on which it listens. Connections are accepted from now on, and answered once it runs.
@@ -184,9 +204,10 @@ impl Server {
         let app = Arc::clone(&self.app);
         background.spawn(async move { status::follow(&app).await });
         let judging = self.alert_log.map(|log| {
-            let (app, shutdown) = (Arc::clone(&self.app), shutdown.clone());
+            let (app, clock, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.alert_clock), shutdown.clone());
             tokio::spawn(async move {
-                let judging = Judging { standings: &app.alerts, versions: &app.versions, http: &app.http };
+                let judging =
+                    Judging { standings: &app.alerts, versions: &app.versions, http: &app.http, clock: &clock };
                 alert::run(judging, log, shutdown).await;
             })
         });

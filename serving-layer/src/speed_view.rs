@@ -37,8 +37,9 @@ use tracing::{Instrument, debug_span};
 
 use crate::redis_link::{RedisLink, Unreachable};
 use crate::written::Shape;
-pub(crate) use looked::Looked;
+pub(crate) use looked::{Judged, Looked};
 use looks::Looks;
+pub(crate) use looks::until_none_is_added;
 use reader::ShardReader;
 use sweep::Sweeper;
 pub(crate) use sweep::{ByKey, KeysQuestion, SweptKeys};
@@ -93,7 +94,7 @@ pub(crate) enum SpeedError {
     Unreachable(#[from] Unreachable),
     #[error("cannot read the speed view from redis")]
     Shard(#[from] ShardError),
-    #[error("the slices of partition {partition} changed {rounds} times while they were read")]
+    #[error("the slices of partition {partition} changed {rounds} times while they were read: ask again")]
     KeptChanging { partition: PartitionId, rounds: usize },
     #[error(
         "the speed view holds {found} counters of the metric, and serving.sweep_max allows to read {most} for one answer: reconcile more \

@@ -17,6 +17,8 @@ pub(crate) struct Written {
     pub(crate) as_of_us: Option<i64>,
     /// Equal answers have equal tags, however fresh they are: a hash of all but the moment, the lag and the view's version.
     pub(crate) tag: u64,
+    /// Whether there is another page behind this one; `None`: there are no pages.
+    pub(crate) more: Option<bool>,
 }
 
 /// How an answer is written.
@@ -47,6 +49,11 @@ impl Written {
         let mut hash = Xxh3Default::new();
         undated.iter().for_each(|part| hash.update(part));
         gaps.iter().for_each(|gap| hash.update(gap.to_string().as_bytes()));
-        Written { form, body: body.into(), gaps, as_of_us, tag: hash.digest() }
+        Written { form, body: body.into(), gaps, as_of_us, tag: hash.digest(), more: None }
+    }
+
+    /// The same, as a page. What of it is a table says nowhere else whether there is another one, so that makes it another answer.
+    pub(crate) fn with_more(self, more: bool) -> Written {
+        Written { more: Some(more), tag: self.tag ^ u64::from(more), ..self }
     }
 }

@@ -45,7 +45,7 @@ pub use alert::{Alert, BEFORE};
 pub use definition::{INDEX_VERSION, PLAN_VERSION, REPORT_VERSION, STREAM_VERSION, TABLE_VERSION};
 pub use definition_hash::{DefinitionHash, NotADefinitionHash};
 pub use deployment::Deployment;
-pub use index::{Index, IndexField, IndexFrom, IndexKind, SEARCH_WORDS, SLICE, WRITTEN_AT};
+pub use index::{Index, IndexField, IndexFrom, IndexKind, SEARCH_WORDS, SLICE, WRITTEN_AT, is_indexed_table};
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
 pub use report::{Join, Report};

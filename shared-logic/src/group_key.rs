@@ -33,7 +33,7 @@ const MISSING: &str = "{}";
 pub struct GroupKey(Box<str>);
 
 /// What a group key says of one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeyPart {
     /// Nothing: the column is summed over.
     All,
@@ -44,7 +44,7 @@ pub enum KeyPart {
 }
 
 /// The value of one group-key column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeyValue {
     /// Text.
     Text(String),

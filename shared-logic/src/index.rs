@@ -13,4 +13,4 @@ mod settings;
 pub use digest::{DocumentHash, SLICES, SliceDigest, slice_of};
 pub use document::Documents;
 pub use query::{Filter, LIMIT_MAX, NotASearch, OFFSET_MAX, Search, Sort, TEXT_MAX};
-pub use settings::{GC_DELETES_S, Sizing, settings};
+pub use settings::{GC_DELETES_S, SENT_WITHIN_S, Sizing, settings};

@@ -97,7 +97,10 @@ pub enum SearchError {
         index: String,
     },
     /// The request is larger than the server takes (413).
-    #[error("cannot {operation}: the request is larger than the search server takes")]
+    #[error(
+        "cannot {operation}: the request is larger than the search server takes; make search.max_bulk smaller, or the server's \
+         http.max_content_length larger"
+    )]
     TooLarge {
         /// What was tried.
         operation: &'static str,
@@ -113,7 +116,7 @@ pub enum SearchError {
         reason: String,
     },
     /// The answer is none that such a server gives.
-    #[error("cannot {operation}: the answer is not that of OpenSearch or Elasticsearch: {what}")]
+    #[error("cannot {operation}: the answer is not that of OpenSearch or Elasticsearch; check search.url: {what}")]
     Foreign {
         /// What was tried.
         operation: &'static str,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use platform::store::{DataFile, StoreError};
+use platform::store::{Committed, DataFile, StoreError};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
+use shared_logic::catalog::is_indexed_table;
+use shared_logic::contracts::archive::Erasure;
 use shared_logic::contracts::table::{self as written, Note, Others};
 
 use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
@@ -37,6 +39,17 @@ impl Storage {
     /// If the store cannot be read or written.
     pub async fn create_table(&self, name: &str, columns: &Schema) -> Result<MaterialisedTable, StoreError> {
         MaterialisedTable::create(&self.store, &self.table_path(name), columns).await
+    }
+
+    /// The names of the tables that hold what search indexes follow of a stream, whether or not a catalog of today declares such indexes.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn indexed_tables(&self, stream: &str) -> Result<Vec<String>, StoreError> {
+        let archive = self.deployment.archive_name(stream);
+        let mut names = self.store.folders(written::FOLDER).await?;
+        names.retain(|name| is_indexed_table(name, &archive));
+        Ok(names)
     }
 
     /// A table, to be followed from version to version.
@@ -85,6 +98,26 @@ impl MaterialisedTable {
         let named = note.others.values().map(|others| others.path.clone());
         superseded.extend(named.filter(|path| !is_named(path)).map(|path| (path, now_us)));
         superseded
+    }
+
+    /// Whether the table may name what that erasure took out of the archive that it was made of.
+    pub fn may_name(&self, erasure: &Erasure) -> bool {
+        self.note().is_some_and(|note| note.is_of_before(erasure))
+    }
+
+    /// Takes everything out of the table if it [may name](MaterialisedTable::may_name) what that erasure took out; returns whether it did. It is
+    /// for tables that nobody materialises any more, so that nobody reads what lies beside them, either. If another process has committed
+    /// first, that is left to the next call. Older versions are deleted later, by [`MaterialisedTable::remove_unused`].
+    ///
+    /// # Errors
+    /// If the log cannot be read or written.
+    pub async fn forget(&mut self, erasure: &Erasure) -> Result<bool, StoreError> {
+        let newest = erasure.parts.iter().map(|part| part.version).max();
+        let note = self.note().filter(|note| note.is_of_before(erasure));
+        let (Some(note), Some(newest)) = (note, newest) else { return Ok(false) };
+        let emptied = note.emptied(newest, platform::clock::now_us());
+        let commit = self.begin("ERASE").removing(self.files().await?);
+        Ok(matches!(self.commit(commit, Some(emptied)).await?, Committed::At(_)))
     }
 
     /// Removes files that belong to no version any more, or to none yet, if they are old enough that no reader and no writer needs them.

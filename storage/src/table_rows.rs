@@ -24,7 +24,7 @@ pub struct TableRowsClient {
 pub struct TableScripts {
     /// Arguments: the new instance, and that of the rows that may go (empty: none).
     pub begin: Script,
-    /// Arguments: the instance, and rows.
+    /// Arguments: the instance, the next one, and rows.
     pub fill: Script,
     /// Arguments: the instance, cursor, basis, witness.
     pub open: Script,
@@ -94,7 +94,7 @@ impl TableRowsClient {
         self.change(redis, key, "begin to fill", &self.scripts.begin, &arguments).await
     }
 
-    /// Fills rows in: some of what [`script::rows`] has made.
+    /// Fills rows in: some of what [`script::rows`] has made. From then on they are filled as the instance `next`, a random one.
     ///
     /// # Errors
     /// [`TableRowsError`].
@@ -103,9 +103,11 @@ impl TableRowsClient {
         redis: &mut Connection,
         key: &RowsKey,
         instance: Instance,
+        next: Instance,
         rows: Vec<Vec<u8>>,
     ) -> Result<Reply, TableRowsError> {
-        let arguments: Vec<Vec<u8>> = [instance.to_string().into_bytes()].into_iter().chain(rows).collect();
+        let instances = [instance, next].map(|instance| instance.to_string().into_bytes());
+        let arguments: Vec<Vec<u8>> = instances.into_iter().chain(rows).collect();
         self.change(redis, key, "fill", &self.scripts.fill, &arguments).await
     }
 

@@ -8,8 +8,14 @@ use anyhow::{Result, ensure};
 
 /// The path that a script of the repository prints, or why it failed.
 pub fn by(script: &str) -> Result<PathBuf, String> {
+    by_with(script, &[])
+}
+
+/// The same of a script that takes arguments.
+pub fn by_with(script: &str, arguments: &[&str]) -> Result<PathBuf, String> {
     let script = format!("{}/../{script}", env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(&script).output().map_err(|error| format!("cannot run {script}: {error}"))?;
+    let output =
+        Command::new(&script).args(arguments).output().map_err(|error| format!("cannot run {script}: {error}"))?;
     if output.status.success() {
         return Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()));
     }

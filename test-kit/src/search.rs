@@ -1,16 +1,15 @@
 //! An OpenSearch of a test's own. `deploy/search-jars.sh` fetches it, once per user.
 
-use std::path::{Path, PathBuf};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
+use crate::child_server::ChildServer;
 use crate::fetched::{self, notice, refuse_in_ci};
-use crate::ports::free_port;
-use crate::process::Process;
 
 /// It starts in 3 s on a machine that has nothing else to do.
 const START_WITHIN: Duration = Duration::from_secs(120);
@@ -19,15 +18,12 @@ const STOP_WITHIN: Duration = Duration::from_secs(60);
 const JAVA_OPTIONS: [&str; 4] =
     ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"];
 
-/// An OpenSearch that keeps its folder and port over restarts, and what it has acknowledged when it is killed. Dropping it kills it.
+/// An OpenSearch that keeps its folder and port over restarts, and what it has acknowledged when it is killed. Dropping it kills it. What a
+/// test does to its process is in [`ChildServer`].
 pub struct Search {
-    process: Option<Process>,
+    server: ChildServer,
     class_path: &'static str,
-    port: u16,
     settings: Vec<String>,
-    folder: PathBuf,
-    /// The folder, if it is to be removed together with this; declared last, so that the process ends before.
-    _temporary: Option<TempDir>,
 }
 
 impl Search {
@@ -39,22 +35,15 @@ impl Search {
 
     /// The same with settings of the server, such as `http.max_content_length=20kb`.
     pub async fn start_with(test: &str, settings: &[&str]) -> Result<Option<Search>> {
-        let temporary = tempfile::tempdir()?;
-        let folder = temporary.path().to_owned();
-        Search::launch(test, settings, folder, Some(temporary)).await
+        Search::launch(test, settings, None).await
     }
 
     /// The same with its data and output in `folder`.
     pub async fn start_in(test: &str, folder: &Path, settings: &[&str]) -> Result<Option<Search>> {
-        Search::launch(test, settings, folder.to_owned(), None).await
+        Search::launch(test, settings, Some(folder)).await
     }
 
-    async fn launch(
-        test: &str,
-        settings: &[&str],
-        folder: PathBuf,
-        temporary: Option<TempDir>,
-    ) -> Result<Option<Search>> {
+    async fn launch(test: &str, settings: &[&str], folder: Option<&Path>) -> Result<Option<Search>> {
         let class_path = match class_path() {
             Ok(class_path) => class_path,
             Err(why) => {
@@ -63,63 +52,25 @@ impl Search {
                 return Ok(None);
             }
         };
-        std::fs::create_dir_all(folder.join("config"))?;
+        let server = ChildServer::new("search", folder, STOP_WITHIN)?;
+        std::fs::create_dir_all(server.folder().join("config"))?;
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let port = free_port()?;
-        let mut search = Search { process: None, class_path, port, settings, folder, _temporary: temporary };
+        let mut search = Search { server, class_path, settings };
         search.restart().await?;
         Ok(Some(search))
     }
 
     /// `http://…`
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Where its data and its output lie.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> Result<u32> {
-        Ok(self.running()?.id())
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.kill();
-        }
-    }
-
-    /// Freezes it: it answers no request and closes no connection.
-    pub fn suspend(&self) -> Result<()> {
-        self.running()?.suspend()
-    }
-
-    /// Thaws it.
-    pub fn resume(&self) -> Result<()> {
-        self.running()?.resume()
-    }
-
-    /// Stops in good order.
-    pub async fn stop(&mut self) -> Result<()> {
-        if let Some(process) = self.process.take() {
-            process.terminate()?;
-            process.end(STOP_WITHIN).await?;
-        }
-        Ok(())
+        format!("http://127.0.0.1:{}", self.server.port())
     }
 
     /// Starts again on what its folder holds; kills it first if it still runs. For a moment it may answer that it is not recovered yet.
     pub async fn restart(&mut self) -> Result<()> {
-        self.kill();
         let mut command = Command::new("java");
-        command.args(JAVA_OPTIONS).args(["-cp", self.class_path, "Search", &self.port.to_string()]);
-        command.arg(&self.folder).args(&self.settings).current_dir(&self.folder);
-        let process = Process::start("search", command, &self.folder.join("search.out"))?;
-        self.process = Some(process.clone());
+        command.args(JAVA_OPTIONS).args(["-cp", self.class_path, "Search", &self.server.port().to_string()]);
+        command.arg(self.server.folder()).args(&self.settings).current_dir(self.server.folder());
+        let process = self.server.launch(command)?;
         let ready = process.line("ready", START_WITHIN).await;
         ready.map(drop).with_context(|| format!("it printed {}", process.output().unwrap_or_default()))
     }
@@ -127,12 +78,22 @@ impl Search {
     /// Starts again without anything that it has held.
     pub async fn lose_all(&mut self) -> Result<()> {
         self.kill();
-        std::fs::remove_dir_all(self.folder.join("data"))?;
+        std::fs::remove_dir_all(self.server.folder().join("data"))?;
         self.restart().await
     }
+}
 
-    fn running(&self) -> Result<&Process> {
-        self.process.as_ref().context("the search server does not run")
+impl Deref for Search {
+    type Target = ChildServer;
+
+    fn deref(&self) -> &ChildServer {
+        &self.server
+    }
+}
+
+impl DerefMut for Search {
+    fn deref_mut(&mut self) -> &mut ChildServer {
+        &mut self.server
     }
 }
 

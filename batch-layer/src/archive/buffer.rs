@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use platform::settings;
 use polars::prelude::Schema;
-use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::Place;
+use shared_logic::catalog::{KeptBytes, Source};
+use shared_logic::contracts::archive::{Appended, AppendedTo, Place};
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
-use shared_logic::log::Witness;
+use shared_logic::log::{PartitionId, Witness};
 use shared_logic::rejection::Reason;
 use shared_logic::time::day_of;
 
@@ -90,9 +90,17 @@ impl Buffer {
         }
     }
 
-    /// R12: per partition with records, the witness of the last one; `None`: it was not made.
-    pub(crate) fn witnesses(&self) -> impl Iterator<Item = (i32, Option<Witness>)> {
-        self.last.iter().map(|(partition, (_, witness))| (*partition, *witness))
+    /// What a commit of these rows adds to the archive's facts. `ends` is where the partitions ended when Kafka was last asked.
+    pub(crate) fn adds(&self, source: &Source, ends: &BTreeMap<i32, i64>) -> Appended {
+        let partitions = self.reached.iter().map(|(partition, (from, next))| AppendedTo {
+            id: PartitionId::new(self.rows.log_of(*partition), *partition),
+            from: *from,
+            next: *next,
+            witness: self.last.get(partition).map(|(_, witness)| *witness),
+            end: ends.get(partition).copied(),
+        });
+        let columns_only = (source.kept_bytes == KeptBytes::Rejected).then(|| source.rules());
+        Appended { partitions: partitions.collect(), rejects: self.rejects.clone(), columns_only }
     }
 
     /// Notes that a partition was read up to `offset`, which may lie past transaction markers and aborted records.

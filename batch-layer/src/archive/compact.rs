@@ -6,12 +6,12 @@
 //! it is. Rows that older builds wrote without a hash get one from their bytes.
 //!
 //! The archiver does this itself between its own commits, so it rarely conflicts: only commits that change facts alone
-//! (`braid close`, `braid lost accept`, a reconcile that settles a log) can come between. Then the small files stay until the
+//! (`braid close`, `braid lost accept`, a reconcile that settles a log) can come between, and those of other archivers. Then the small files stay until the
 //! next time. Facts stay the same, and so do records. A reader of an older version still finds the small files until they are
 //! old enough to be removed.
 
 use metrics::counter;
-use platform::store::{DataFile, RowGroups, StoreError};
+use platform::store::{Commit, Committed, DataFile, RowGroups, StoreError};
 use platform::telemetry::error_text;
 use polars::prelude::{Schema, SortMultipleOptions, col, lit};
 use shared_logic::catalog::Source;
@@ -102,7 +102,7 @@ async fn decode_again(
         }
         debug!(table = archive.path(), file = file.path, records, "decoded again, under the source's rules");
         let commit = archive.begin("DECODE").adding(replaced).removing([file]);
-        archive.commit(commit, None).await?;
+        tidied(archive, commit).await?;
     }
     Ok(())
 }
@@ -129,7 +129,16 @@ async fn merge(
         debug!(table = archive.path(), day, files = files.len(), rows = one.rows, "compacting");
         counter!("braid_archive_files_compacted_total").increment(files.len() as u64);
         let commit = archive.begin("COMPACT").adding([one]).removing(files).same_rows();
-        archive.commit(commit, None).await?;
+        tidied(archive, commit).await?;
+    }
+    Ok(())
+}
+
+/// Commits what changes neither records nor facts. If others came first, nothing of it changes, and the next such commit follows on theirs:
+/// files that another archiver has merged as well are not the table's any more then, so that conflicts, too.
+async fn tidied(archive: &mut Archive, commit: Commit) -> Result<(), StoreError> {
+    if archive.commit(commit, None).await? == Committed::Conflict {
+        archive.refresh().await?;
     }
     Ok(())
 }
@@ -240,7 +249,7 @@ mod tests {
             let (partition, timestamp_us) = (0, Some(1_000_000));
             let record = Incoming { partition, offset, timestamp_us, key: None, payload: Some(payload), headers: None };
             buffer.push(record, &mut decoder);
-            let committed = commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await.expect("written");
+            let committed = commit::rows(&mut archive, source, buffer, &BTreeMap::new()).await.expect("written");
             assert!(matches!(committed, Committed::At(_)));
         }
         assert_eq!(archive.files().await.expect("listed").len(), commits as usize);

@@ -3,6 +3,7 @@
 //! While one commit is written, the session reads what the next one will hold, and that is encoded as it comes. There is one commit
 //! at a time, and a session that ends waits for it.
 //!
+//! - `share`: which partitions it reads, if there are other archivers;
 //! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
 //! - `reading`: what is read and not committed yet;
 //! - `pace`: when it is committed;
@@ -13,13 +14,14 @@ mod archive_again;
 mod lost_tail;
 mod pace;
 mod reading;
+mod share;
 mod waiting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
-use platform::kafka::{Bound, Consumer, KafkaError, Losses, Topic, Topics};
+use platform::kafka::{Bound, Consumer, KafkaError, Losses, Membership, Topic, Topics};
 use platform::registry::Registry;
 use platform::settings::{self, Settings};
 use platform::store::Committed;
@@ -34,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use self::reading::{POLL_WAIT, Reading};
+use self::share::{Own, Share};
 use self::waiting::Waiting;
 use super::{SessionError, commit, compact};
 use crate::rows::RowsError;
@@ -48,6 +51,10 @@ pub(super) struct Archiver {
     topics: Topics,
     consumer: Consumer,
     losses: Losses,
+    /// The group of the archivers of this archive.
+    group: String,
+    membership: Membership,
+    share: Share,
     /// Whether the topic is compacted, asked once.
     compacted: Option<bool>,
     archive: Archive,
@@ -64,21 +71,26 @@ struct Bounds {
 }
 
 impl Archiver {
-    /// Connects to Kafka and opens the archive, created where it is missing.
+    /// Joins the group, connects to Kafka and opens the archive, created where it is missing.
     pub(super) fn start(
         runtime: Handle,
         settings: &Settings,
         storage: &Storage,
         source: Source,
+        group: String,
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
-        let archive = runtime.block_on(super::create(storage, &source))?;
         let kafka = settings.kafka.clone();
+        let membership = Membership::join(&kafka, &group, &source.topic)?;
+        let archive = runtime.block_on(super::create(storage, &source))?;
         let consumer = Consumer::new(&kafka, &source.topic)?;
         Ok(Archiver {
             topics: Topics::new(&kafka)?,
             losses: consumer.losses(),
             consumer,
+            group,
+            membership,
+            share: Share::new(kafka.session_timeout.get()),
             kafka,
             compacted: None,
             archive,
@@ -92,7 +104,8 @@ impl Archiver {
         })
     }
 
-    /// Runs one session after another until `stop`.
+    /// Runs one session after another until `stop`. Leaves the group after its last commit, so that whoever gets its partitions goes on
+    /// behind it.
     ///
     /// # Errors
     /// [`SessionError::RulesChanged`], which no other session can change.
@@ -126,25 +139,42 @@ impl Archiver {
             self.pause(self.settings.discover_every.get());
             return Ok(());
         };
-        let Some(bounds) = self.register(&topic)? else { return Ok(()) };
+        self.rejoin()?;
+        let own = self.own(topic.partitions);
+        let Some(bounds) = self.register(&topic, &own)? else { return Ok(()) };
         if self.archives_again(&topic, &bounds)? {
             return Ok(());
         }
-        let mut reading = self.start_reading(topic, bounds)?;
+        let mut reading = self.start_reading(topic, bounds, own)?;
         while self.read_on(&mut reading)? {}
         Ok(())
     }
 
+    /// Joins the group again if membership has ended, by an error that is in the log.
+    fn rejoin(&mut self) -> Result<(), KafkaError> {
+        if self.membership.has_ended() {
+            self.pause(self.settings.retry_backoff.get());
+            self.membership = Membership::join(&self.kafka, &self.group, &self.source.topic)?;
+        }
+        Ok(())
+    }
+
+    /// Which of the topic's partitions to read now.
+    fn own(&mut self, partitions: i32) -> Own {
+        self.share.now(self.membership.granted(), partitions, Instant::now())
+    }
+
     /// R6: registers the topic in the facts, before any of its records is archived. Returns nothing if another archiver
-    /// committed first.
-    fn register(&mut self, topic: &Topic) -> Result<Option<Bounds>, SessionError> {
+    /// committed first: then the topic is asked for again, as that one may have seen another.
+    fn register(&mut self, topic: &Topic, own: &Own) -> Result<Option<Bounds>, SessionError> {
         let starts = self.offsets(topic, Bound::Start)?;
         let ends = self.offsets(topic, Bound::End)?;
         let before = self.archive.facts();
         let mut facts = before.clone();
         let layout = OlderLayout::of(&self.source, &self.archive.columns()?);
         facts.keep_bytes(&self.source.rules(), layout);
-        let changes = facts.register_topic(&topic.log, self.source.start, &starts, &ends);
+        // What the log lost of other partitions may have been read by their archivers, and is theirs to say.
+        let changes = facts.register_topic(&topic.log, self.source.start, &starts, &ends, &own.partitions);
         let columns = commit::missing_columns(&self.archive, &self.source)?;
         if facts != before || columns.is_some() {
             let committed = commit::facts(&mut self.archive, facts, columns.as_ref());
@@ -156,12 +186,14 @@ impl Archiver {
         Ok(Some(Bounds { starts, ends }))
     }
 
-    /// Starts to read where the archive stands.
-    fn start_reading(&mut self, topic: Topic, bounds: Bounds) -> Result<Reading, SessionError> {
-        let positions = self.positions(&topic, &self.archive.facts(), &bounds.starts)?;
-        info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving");
+    /// Starts to read the own partitions where the archive stands.
+    fn start_reading(&mut self, topic: Topic, bounds: Bounds, own: Own) -> Result<Reading, SessionError> {
+        let positions = self.positions(&topic, &self.archive.facts(), &bounds.starts)?.of(&own.partitions);
+        let by = if own.is_granted { "that the group has given" } else { "while the group says nothing" };
+        let (some, all) = (own.partitions.len(), topic.partitions);
+        info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving {some} of {all} partitions, {by}");
         self.consumer.assign(&positions.starts())?;
-        Ok(Reading::new(&self.source, &self.archive.columns()?, topic, positions, bounds.ends))
+        Ok(Reading::new(&self.source, &self.archive.columns()?, topic, positions, bounds.ends, own))
     }
 
     /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
@@ -193,7 +225,22 @@ impl Archiver {
             self.pause(self.settings.retry_backoff.get());
             return Ok(false);
         }
-        let ends_here = !reading.out_of_range.is_empty() || !reading.differs.is_empty() || self.stop.is_cancelled();
+        let own = self.own(reading.topic.partitions);
+        let moves = own.partitions != reading.own.partitions || self.membership.has_ended();
+        if moves && !reading.own.is_granted {
+            info!(
+                topic = self.source.topic,
+                rows = reading.buffer.rows(),
+                "what to archive has changed; starting again with that"
+            );
+            return Ok(false);
+        }
+        if !moves {
+            reading.own.is_granted = own.is_granted;
+        }
+        // What was read of partitions that others get now is committed first, so that they go on behind it.
+        let ends_here =
+            moves || !reading.out_of_range.is_empty() || !reading.differs.is_empty() || self.stop.is_cancelled();
         let asks = reading.ends_asked.elapsed() >= self.settings.discover_every.get();
         let commits = reading.buffer.has_progress() && (ends_here || reading.is_due(&self.settings));
         if !(ends_here || asks || commits) {
@@ -261,18 +308,23 @@ impl Archiver {
         Ok(())
     }
 
-    /// Commits what was read, and reads on meanwhile, up to what one more commit may hold. Returns false if another archiver
-    /// committed first.
+    /// Commits what was read, and reads on meanwhile, up to what one more commit may hold. Returns false if the session has to end: another
+    /// archiver has archived some of its partitions, or something under rules that this one has to replace.
     fn commit(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         let rows = reading.take_rows(&self.settings);
-        let (log, ends) = (reading.topic.log.clone(), reading.ends.clone());
+        let added = rows.adds(&self.source, &reading.ends);
+        // Whether others read the same is not known. Who has committed goes on.
+        if !reading.own.is_granted {
+            self.runtime.block_on(self.archive.refresh())?;
+        }
+        let ends = reading.ends.clone();
         let tidies = (self.commits + 1).is_multiple_of(self.settings.checkpoint_every);
         let Archiver { runtime, archive, source, consumer, decoder, schemas, losses, settings, stop, .. } = self;
         let (runtime, source, schemas): (&Handle, &Source, &Schemas) = (runtime, source, schemas);
         let (committed, read) = std::thread::scope(|scope| {
             let committing = scope.spawn(move || {
                 runtime.block_on(async {
-                    let committed = commit::rows(archive, source, &log, rows, &ends).await?;
+                    let committed = commit::rows(archive, source, rows, &ends).await?;
                     if tidies && committed != Committed::Conflict {
                         compact::tidy_up(archive, source, schemas).await;
                     }
@@ -289,15 +341,23 @@ impl Archiver {
             (committing.join().unwrap_or_else(|panic| resume_unwind(panic)), read)
         });
         if committed? == Committed::Conflict {
+            let facts = self.archive.facts();
+            let others: BTreeSet<i32> = facts.archived_by_others(&added).collect();
             warn!(
                 table = self.archive.path(),
-                "another archiver writes to this archive; starting again from what it committed"
+                ?others,
+                is_granted = reading.own.is_granted,
+                "another archiver writes what this one has read; dropping that, and starting again from what was committed"
             );
+            if !reading.own.is_granted {
+                self.share.give_way(others, Instant::now());
+            }
             return Ok(false);
         }
         self.commits += 1;
         read?;
-        Ok(true)
+        // Another archiver may still write under older rules.
+        Ok(!archive_again::lacks_bytes(&self.archive.facts(), &self.source))
     }
 
     fn log_change(&self, change: &Change, now: &Topic) {

@@ -1,14 +1,15 @@
-//! Which archives are written, and by whose catalog: one archiver for each, whatever versions there are (K2).
+//! Which archives are written, and by whose catalog: a process has one archiver for each, whatever versions there are (K2).
 //!
 //! An archive gets another owner where another version becomes the active one. Its archiver ends then, with a commit, before the next one
-//! begins. Should two write at once for a moment, as two processes do not hear of it at the same time, one of them commits first and the
-//! other plans anew.
+//! begins. Two may write at once, as processes do not hear of it at the same time: then they are two archivers of one archive like others,
+//! members of one group.
 
 use std::collections::BTreeMap;
 
 use platform::settings::Settings;
 use platform::task::{Backoff, blocking, joined};
 use platform::telemetry::error_text;
+use shared_logic::contracts::archive::group;
 use shared_logic::version::ArchiveUnit;
 use storage::{FollowedVersions, Storage};
 use tokio::runtime::Handle;
@@ -113,8 +114,9 @@ async fn keep_archiving(
 async fn archive(settings: &Settings, unit: &ArchiveUnit, stop: &CancellationToken) -> Result<(), SessionError> {
     let storage = Storage::new(&settings.store, &unit.catalog.deployment)?;
     let source = unit.catalog.sources[&unit.source].clone();
+    let group = group(&unit.catalog.deployment.name, &unit.archive);
     let (settings, runtime, stop) = (settings.clone(), Handle::current(), stop.clone());
-    blocking(move || Archiver::start(runtime, &settings, &storage, source, stop).and_then(Archiver::run)).await
+    blocking(move || Archiver::start(runtime, &settings, &storage, source, group, stop).and_then(Archiver::run)).await
 }
 
 #[cfg(test)]

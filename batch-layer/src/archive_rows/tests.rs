@@ -80,7 +80,7 @@ async fn decoding_again_changes_the_verdict_and_nothing_that_was_read() {
     for (offset, parts) in sent().iter().enumerate() {
         buffer.push(incoming(offset, parts), &mut decoder);
     }
-    let committed = commit::rows(&mut archive, own, "log", buffer, &BTreeMap::new()).await.expect("written");
+    let committed = commit::rows(&mut archive, own, buffer, &BTreeMap::new()).await.expect("written");
     assert!(matches!(committed, Committed::At(_)), "there is no other writer");
 
     let [file] = <[DataFile; 1]>::try_from(archive.files().await.expect("listed")).expect("one day");

@@ -1,5 +1,6 @@
 //! `batch-layer erase`.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use platform::settings::{Settings, Span};
@@ -11,6 +12,9 @@ use super::downstream::{Streams, outputs};
 use super::{Condition, EraseError, Eraser};
 use crate::output::Output;
 
+/// The exit code if nothing failed, and something is left to later runs.
+const WAITING: u8 = 3;
+
 /// The arguments of `batch-layer erase`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -20,7 +24,8 @@ use crate::output::Output;
   batch-layer erase views --where \"user_id = 'u-7'\" --only-source
   batch-layer erase orders --where \"customer in ('c-1', 'c-2') or email = 'a@b.example'\" --output json
 
-An erase that was ended is continued by calling it again. See \"Erase a person\" in docs/operations.md.")]
+An erase that was ended is continued by calling it again. The exit code is 3 if documents of search indexes are left, because the search
+server could not be reached: `batch-layer schedule` deletes them later, or another call does. See \"Erase a person\" in docs/operations.md.")]
 pub(crate) struct EraseArgs {
     /// The source whose events are erased
     source: String,
@@ -53,7 +58,8 @@ pub(crate) struct EraseArgs {
     output: Output,
 }
 
-/// Erases events of a source and what streams have made of them, or counts what would be erased, and prints a report for each.
+/// Erases events of a source and what streams have made of them, or counts what would be erased, and prints a report for each. The exit code is
+/// 3 if something is left to later runs.
 ///
 /// # Errors
 /// If there is no such source, the condition is wrong, or the events could not be erased everywhere.
@@ -62,16 +68,16 @@ pub(crate) async fn erase(
     settings: &Settings,
     storage: &Storage,
     versions: &Arc<DeployedVersions>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ExitCode> {
     let catalog = versions.active();
     let source = catalog.source(&args.source)?;
     let condition = Condition::parse(source, &args.condition, args.invalid_with.as_deref())?;
     if !args.dry_run {
         storage.check().await?;
     }
-    one(&args, settings, storage, versions, (source, &condition)).await?;
+    let mut is_waiting = one(&args, settings, storage, versions, (source, &condition)).await?;
     if args.only_source {
-        return Ok(());
+        return Ok(exit_code(is_waiting));
     }
     for output in outputs(catalog, source, &condition, args.streams()) {
         if !output.is_reached() {
@@ -81,10 +87,14 @@ pub(crate) async fn erase(
         let selected = output.selected(&condition, storage).await?;
         match one(&args, settings, storage, versions, (output.of_stream, &selected)).await {
             Err(EraseError::NoArchive { source_name }) => eprintln!("{source_name}: nothing is archived"),
-            done => done?,
+            done => is_waiting |= done?,
         }
     }
-    Ok(())
+    Ok(exit_code(is_waiting))
+}
+
+fn exit_code(is_waiting: bool) -> ExitCode {
+    if is_waiting { ExitCode::from(WAITING) } else { ExitCode::SUCCESS }
 }
 
 impl EraseArgs {
@@ -98,14 +108,14 @@ impl EraseArgs {
     }
 }
 
-/// Erases from one source or stream, and prints the report.
+/// Erases from one source or stream, and prints the report. Returns whether something is left to later runs.
 async fn one(
     args: &EraseArgs,
     settings: &Settings,
     storage: &Storage,
     versions: &Arc<DeployedVersions>,
     (source, condition): (&Source, &Condition),
-) -> Result<(), EraseError> {
+) -> Result<bool, EraseError> {
     let eraser = Eraser::new(settings, storage, versions.active(), source, condition, args.wait.get());
     let eraser = eraser.going_on(args.streams()).among(Arc::clone(versions));
     let erased = async { if args.dry_run { eraser.count().await } else { eraser.erase().await } };
@@ -114,5 +124,5 @@ async fn one(
         Output::Text => print!("{report}"),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report).expect("a report is plain data")),
     }
-    Ok(())
+    Ok(report.is_waiting())
 }

@@ -13,6 +13,7 @@ use shared_logic::time::{format_day, format_rfc3339};
 use super::condition::Condition;
 use super::downstream::Streams;
 use super::further;
+use super::indexes::ErasedIndex;
 use super::reports::ErasedReport;
 use crate::reconcile::Changed;
 
@@ -68,6 +69,10 @@ pub struct EraseReport {
     /// The tables of backtests that were emptied, since they were made of the events. The same backtest can be made again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backtests: Vec<String>,
+    /// The search indexes whose documents may still hold the events, as the search server could not be reached, or did not delete them. No search
+    /// is answered from these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_indexes: Vec<ErasedIndex>,
     /// Since when no answer counts the events, RFC 3339; `None`: some still do, and a later reconcile changes that.
     pub uncounted_since: Option<String>,
     /// The other versions of the deployment whose answers still count some of the events when the time was over.
@@ -118,6 +123,7 @@ impl EraseReport {
             views: BTreeMap::new(),
             reports: BTreeMap::new(),
             backtests: Vec::new(),
+            in_indexes: Vec::new(),
             uncounted_since: None,
             counted_in: Vec::new(),
             counters_dropped_from: None,
@@ -141,6 +147,11 @@ impl EraseReport {
         self.out_of_reach.extend(further::lanes(catalog, source));
         self.out_of_reach.extend(further::rows(source));
         self
+    }
+
+    /// Whether something is left that Braid itself does later, without anybody who calls this again.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.in_indexes.is_empty()
     }
 
     /// Adds what a reconcile did to the view of a metric.
@@ -261,6 +272,9 @@ impl fmt::Display for EraseReport {
                  or retire it"
             )?;
         }
+        for index in &self.in_indexes {
+            writeln!(f, "  {}", index.said())?;
+        }
         if !self.further.is_empty() {
             writeln!(f, "further steps:")?;
         }
@@ -291,6 +305,19 @@ mod tests {
         assert!(!report.to_string().contains("answers of version"));
         report.counted_in = vec!["v2".to_owned()];
         assert!(report.to_string().contains("answers of version v2 still count some of them"), "{report}");
+    }
+
+    #[test]
+    fn a_report_names_the_indexes_that_may_hold_the_events_and_waits_for_them() {
+        let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
+        let source = &catalog.sources["s"];
+        let condition = Condition::parse(source, "k = 'a'", None).expect("a condition");
+        let (taken_out, facts) = (TakenOut::default(), Facts::default());
+        let mut report = EraseReport::new(source, &condition, taken_out, Vec::new(), &facts, BTreeMap::new());
+        assert!(!report.is_waiting() && !report.to_string().contains("documents of index"));
+        report.in_indexes = vec![ErasedIndex::unknown("people".to_owned(), "away".to_owned())];
+        assert!(report.is_waiting());
+        assert!(report.to_string().contains("the documents of index people may still hold them (away)"), "{report}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use platform::failpoints;
 use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::index::{Build, IndexCheck, NotChecked, REFUSED_MAX};
+use shared_logic::contracts::index::{Build, IndexCheck, NotChecked};
 use shared_logic::index::{DocumentHash, SLICES, slice_of};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::table::RowValue;
@@ -73,13 +73,14 @@ impl Keeper<'_> {
             return Ok(Err(NotChecked::Behind));
         }
         // Every document that is refused from now on is of a change behind these offsets, and so of an id that moves.
-        let (refused, _) = self.client.refused(&self.unit.index, number, REFUSED_MAX + 1).await?;
-        let refused: HashSet<String> = refused.into_iter().map(|refused| refused.id).collect();
+        // Lanes stop once there are too many, but not all of them at once.
+        let (refused, _) = self.client.refused_ids(&self.unit.index, number, u64::MAX).await?;
+        let refused: HashSet<String> = refused.into_iter().map(|(id, _)| id).collect();
         let name = self.build_name(number);
         self.client.refresh(&name).await?;
         let mut slices = VecDeque::new();
         let compared = async {
-            self.begin(&name, &mut slices).await?;
+            self.begin(&name, kept_for(basis.note.rows), &mut slices).await?;
             failpoints::pass("index::while_checking");
             let ends = self.ends(&build.base, &basis.facts).await?;
             let Some(ends) = self.archived(ends, stop).await? else { return Ok(Err(NotChecked::NotArchived)) };
@@ -119,9 +120,9 @@ impl Keeper<'_> {
     }
 
     /// Begins to read every slice: what they hold is as of now.
-    async fn begin(&self, name: &str, slices: &mut VecDeque<SliceRead>) -> Result<(), SearchError> {
+    async fn begin(&self, name: &str, kept: Duration, slices: &mut VecDeque<SliceRead>) -> Result<(), SearchError> {
         for slice in 0..SLICES {
-            let mut scroll = self.client.scroll(name, slice, PAGE as u64).await?;
+            let mut scroll = self.client.scroll(name, slice, PAGE as u64, kept).await?;
             let hashes = hashes_of(&mut scroll);
             let is_whole = hashes.len() < PAGE;
             slices.push_back(SliceRead { hashes, scroll: Some(scroll) });
@@ -250,6 +251,12 @@ impl Keeper<'_> {
     }
 }
 
+/// For how long the server is to keep a slice: it is read on only when those before it are compared, which takes long of a large table.
+fn kept_for(rows: u64) -> Duration {
+    // A million rows take less than half a minute.
+    2 * WITHIN + Duration::from_millis(rows.saturating_mul(2) / 10)
+}
+
 /// The hashes of the documents of a page, of which it is emptied.
 fn hashes_of(scroll: &mut Scroll) -> Hashes {
     let page = std::mem::take(&mut scroll.page).into_iter();
@@ -263,4 +270,15 @@ fn hashes_of(scroll: &mut Scroll) -> Hashes {
 /// Whether the server is away, or has let a reading go: to be tried again the next time.
 fn is_away(error: &SearchError) -> bool {
     error.is_back_pressure() || matches!(error, SearchError::NoIndex { .. } | SearchError::Refused { status: 404, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_a_table_is_the_longer_its_slices_are_kept() {
+        assert_eq!(kept_for(0), Duration::from_secs(60));
+        assert_eq!(kept_for(20_000_000), Duration::from_secs(60 + 4_000));
+    }
 }

@@ -10,6 +10,7 @@ use shared_logic::contracts::reconciliation::Reconciliation;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::loads::Sign;
 use super::{Basis, IndexError, Keeper, live};
 
 impl Keeper<'_> {
@@ -61,18 +62,18 @@ impl Keeper<'_> {
             }
             Needed::Loading(number) => {
                 let build = &state.builds[&number];
-                let (loaded, why) = (build.loaded, build.why);
-                if !self.loads.is_dead(index, number, loaded, Instant::now()) {
+                let (loaded, why, sign) = (build.loaded, build.why, Sign::of(build));
+                if !self.loads.is_dead(index, number, &sign, Instant::now()) {
                     info!(index, build = number, loaded, "another process loads the build");
                     return Ok(None);
                 }
                 if !basis.is_whole() {
                     return Ok(None);
                 }
-                warn!(index, build = number, loaded, "the build is not loaded any more; beginning another");
+                warn!(index, build = number, loaded, "nothing is heard of who loads the build; beginning another");
                 let is_same = |state: &IndexState| {
                     let build = state.builds.get(&number);
-                    build.is_some_and(|build| build.stage == BuildStage::Loading && build.loaded == loaded)
+                    build.is_some_and(|build| build.stage == BuildStage::Loading && Sign::of(build) == sign)
                 };
                 self.build(basis, why, is_same, stop).await?
             }

@@ -1,28 +1,32 @@
 //! A build is begun, and the rows of the materialised table are written to it (I4).
 //!
 //! The state names the build before there is an index of its name, and lets lanes go on only once all rows are there: a process that is
-//! killed in between leaves a build that another one takes for dead, and never a row that comes behind the delete of its id.
+//! killed in between leaves a build that another one takes for dead, and never a row that comes behind the delete of its id. As long as it lives,
+//! it says so in the state every few seconds, also while the server takes no documents.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use platform::clock::now_us;
 use platform::failpoints;
+use platform::task::Backoff;
+use platform::telemetry::error_text;
 use shared_logic::contracts::index::{
     BASE_VERSION, Build, BuildStage, IndexState, Progress, REFUSED_MAX, Refused, Why,
 };
 use shared_logic::index::{Sizing, settings};
 use shared_logic::table::RowValue;
-use storage::{BulkItem, Pace, Written};
+use storage::{BulkItem, NotWritten, Pace, SearchError, Written};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Basis, IndexError, Keeper};
 use crate::table::{SharedRow, SharedRows};
 
-/// How often it is noted how many rows are written.
+/// How often it is noted that the loader lives, and how many rows are written.
 const NOTED_EVERY: Duration = Duration::from_secs(5);
 /// Rows have version 0, so one that waits for the server for hours comes behind every change all the same.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -56,6 +60,7 @@ impl Keeper<'_> {
             erasures: basis.erasures,
             rows: basis.note.rows,
             loaded: 0,
+            beats: 0,
             begun_at_us: now_us(),
             equal_at_us: None,
         };
@@ -85,10 +90,29 @@ impl Keeper<'_> {
         self.step(|state| Ok(state.load(number, loader, "", 0)?)).await?;
         let uuid = self.client.create_index(&name, &settings(self.index(), sizing)).await?.uuid;
         self.step(|state| Ok(state.load(number, loader, &uuid, 0)?)).await?;
-        let make = self.items();
+        let loaded = AtomicU64::new(0);
+        let refused = tokio::select! {
+            written = self.write_rows(basis, number, &loaded, stop) => written?,
+            ended = self.say_that_it_lives(number, loader, &uuid, &loaded) => return Err(ended),
+        };
+        failpoints::pass("index::before_follow");
+        self.patiently(stop, || self.step(move |state| Ok(state.follow(number, loader)?))).await?;
+        let (rows, took_ms) = (loaded.into_inner(), began.elapsed().as_millis());
+        info!(index, build = number, rows, refused, took_ms, "the rows of the build are written");
+        Ok(())
+    }
+
+    /// Writes the rows of a build, and where its lanes begin. Returns how many rows the server has refused.
+    async fn write_rows(
+        &self,
+        basis: &Basis,
+        number: u64,
+        loaded: &AtomicU64,
+        stop: &CancellationToken,
+    ) -> Result<u64, IndexError> {
+        let (name, make) = (self.build_name(number), self.items());
         let rows = SharedRows::of(&basis.table, &basis.note, &self.subject).await?;
-        let mut pace = Pace::new(self.client.settings().max_bulk.as_usize());
-        let (mut loaded, mut refused, mut noted) = (0, 0, Instant::now());
+        let (mut pace, mut refused) = (Pace::new(self.client.settings().max_bulk.as_usize()), 0);
         for part in 0..rows.parts {
             let mut part = rows.part(part).await?;
             while let Some(items) = part.next(&make).await? {
@@ -99,24 +123,65 @@ impl Keeper<'_> {
                 let written = self.client.write_all(&name, &items, &mut pace, too_old_at, stop).await?;
                 let kept = of_written(&items, &places, written);
                 refused += kept.len() as u64;
-                self.client.keep_refused(index, number, &kept).await?;
+                self.patiently(stop, || self.keep_refused(number, &kept)).await?;
                 if let Some(Refused { id, reason, .. }) = kept.into_iter().next().filter(|_| refused > REFUSED_MAX) {
                     return Err(IndexError::TooManyRefused { number, id, reason });
                 }
-                loaded += items.len() as u64;
-                if noted.elapsed() >= NOTED_EVERY {
-                    self.step(|state| Ok(state.load(number, loader, &uuid, loaded)?)).await?;
-                    noted = Instant::now();
-                }
+                loaded.fetch_add(items.len() as u64, Ordering::Relaxed);
             }
         }
-        self.client.refresh(&name).await?;
-        self.put_progress(basis, number).await?;
-        failpoints::pass("index::before_follow");
-        self.step(|state| Ok(state.follow(number, loader)?)).await?;
-        let took_ms = began.elapsed().as_millis();
-        info!(index, build = number, rows = loaded, refused, took_ms, "the rows of the build are written");
-        Ok(())
+        self.patiently(stop, || self.refresh(&name)).await?;
+        self.patiently(stop, || self.put_progress(basis, number)).await?;
+        Ok(refused)
+    }
+
+    /// Notes every few seconds that the loader of a build lives, until that is another's or has ended: then it says so. While the server takes
+    /// nothing, it is tried again.
+    async fn say_that_it_lives(&self, number: u64, loader: &str, uuid: &str, loaded: &AtomicU64) -> IndexError {
+        loop {
+            tokio::time::sleep(NOTED_EVERY).await;
+            let noted = self.step(|state| Ok(state.load(number, loader, uuid, loaded.load(Ordering::Relaxed))?)).await;
+            match noted {
+                Ok(_) | Err(IndexError::Search(SearchError::NotAllowed { .. })) => {}
+                Err(error) if error.is_back_pressure() => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Asks until the server can do it: what was loaded is not given up for a busy moment.
+    async fn patiently<T, F>(&self, stop: &CancellationToken, ask: impl Fn() -> F) -> Result<T, IndexError>
+    where
+        F: Future<Output = Result<T, IndexError>>,
+    {
+        let (mut backoff, mut is_told) = (Backoff::new(self.client.settings().retry_backoff.get()), false);
+        loop {
+            match ask().await {
+                Err(error) if error.is_back_pressure() => {
+                    if !is_told {
+                        warn!(
+                            index = self.unit.index,
+                            error = error_text(&error),
+                            "a load waits for the search server"
+                        );
+                        is_told = true;
+                    }
+                }
+                answered => return answered,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.wait()) => {}
+                () = stop.cancelled() => return Err(NotWritten::Stopped.into()),
+            }
+        }
+    }
+
+    async fn keep_refused(&self, number: u64, refused: &[Refused]) -> Result<(), IndexError> {
+        Ok(self.client.keep_refused(&self.unit.index, number, refused).await?)
+    }
+
+    async fn refresh(&self, name: &str) -> Result<(), IndexError> {
+        Ok(self.client.refresh(name).await?)
     }
 
     /// Where the lanes of a build begin: behind the offsets that its rows stand for.
@@ -162,20 +227,4 @@ fn of_written(items: &[BulkItem], places: &[(String, i32, i64)], written: Writte
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_refused_is_kept_with_its_place_and_its_version() {
-        let item = |id: &str| BulkItem { id: id.to_owned(), version: BASE_VERSION, document: Some(b"{}".to_vec()) };
-        let items = [item("a"), item("b")];
-        let places = [("log".to_owned(), 0, 5), ("log".to_owned(), 1, 7)];
-        let written = Written { newer: 0, refused: vec![(1, "no".to_owned())] };
-        let kept = of_written(&items, &places, written);
-        let [Refused { id, partition: 1, offset: 7, version: BASE_VERSION, document, reason, .. }] = kept.as_slice()
-        else {
-            panic!("{kept:?}");
-        };
-        assert_eq!((id.as_str(), document.as_str(), reason.as_str()), ("b", "{}", "no"));
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Builds that ended are deleted, and the alias is moved to the build that serves.
 
 use platform::failpoints;
+use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::index::{BuildStage, IndexState};
 use storage::StatePut;
 use tracing::info;
@@ -13,12 +14,11 @@ impl Keeper<'_> {
     pub(super) async fn end_erased(&self, erasures: usize) -> Result<IndexState, IndexError> {
         let (own, definitions) = (&self.unit.definition, self.definitions());
         self.step(|state| {
-            let may_hold = state.builds.iter().filter(|(_, build)| {
-                let is_looked_after =
-                    build.definition == *own || (self.tidies() && !definitions.contains(&build.definition));
-                is_looked_after && build.stage != BuildStage::Ended && build.erasures < erasures
-            });
-            Ok(may_hold.fold(state.clone(), |next, (number, _)| next.end(*number)))
+            let is_looked_after =
+                |definition: &DefinitionHash| definition == own || (self.tidies() && !definitions.contains(definition));
+            let holding = state.holding_erased(is_looked_after, erasures);
+            let holding = holding.iter().filter(|number| state.builds[*number].stage != BuildStage::Ended);
+            Ok(holding.fold(state.clone(), |next, number| next.end(*number)))
         })
         .await
     }

@@ -3,21 +3,25 @@
 //! An erasure takes events out of the newest version of the archive at once. Views follow with their next commits, and the files of
 //! older versions are deleted once no reader can need them. The archiver and the reconciles delete such files from time to time; for
 //! an erasure, a reconcile makes sure of it, so that a quiet source does not keep what it should forget. Both moments are noted in
-//! the archive's facts. Reports are written anew by their own runs, and by `erase`: as long as a day may hold what was erased, some file does.
+//! the archive's facts. An erasure is not finished before the search indexes over the source have no build of before, nor the tables of the
+//! rows that they follow a file. Reports are written anew by their own runs, and by `erase`: as long as a day may hold what was erased, some
+//! file does.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use platform::store::StoreError;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{Report, Source};
+use shared_logic::catalog::{IndexFrom, Report, Source};
 use shared_logic::complete;
-use shared_logic::contracts::archive::{ErasedIn, Erasure};
+use shared_logic::contracts::archive::{ErasedIn, Erasure, Facts};
 use shared_logic::log::PartitionId;
 use storage::{Archive, BatchView, MaterialisedTable, ORPHAN_AGE};
 use tracing::{info, warn};
 
 use super::error::SourceError;
 use super::{Prepared, Reconciler};
+use crate::index::{Erased, LeftInIndex, subjects};
 
 /// How much longer than needed old files are left, as clocks differ.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -43,12 +47,14 @@ impl Reconciler {
         for erasure in erasures.iter().filter(|erasure| erasure.completed_at_us.is_some()) {
             if erasure.left_in(version).is_some() {
                 self.storage.forget_backtests(&source.name, erasure).await?;
+                self.forget_rows(&source.name, erasure).await?;
             }
             let now_us = platform::clock::now_us();
             let reached = match erasure.versions.get(version).copied() {
                 Some(known) if known.deleted_at_us.is_some() || now_us < self.due_us(&known) => None,
                 Some(known) => {
-                    let is_done = self.delete_old_files(erasure, known.uncounted_at_us, source, archive).await?;
+                    let mut is_done = self.delete_old_files(erasure, known.uncounted_at_us, source, archive).await?;
+                    is_done = is_done && self.is_in_no_index(source, &archive.facts()).await;
                     is_done.then_some(ErasedIn { deleted_at_us: Some(now_us), ..known })
                 }
                 None => {
@@ -68,6 +74,50 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Whether no search index holds events that were erased, as far as the search server says. Without a server there is none.
+    async fn is_in_no_index(&self, source: &Source, facts: &Facts) -> bool {
+        let archive = self.catalog.deployment.archive_name(&source.name);
+        let erased = Erased { source: &source.name, archive: &archive, erasures: facts.erased_parts() };
+        let left = match self.left_in_indexes(erased).await {
+            Ok(left) => left,
+            Err(error) => {
+                let source = source.name.as_str();
+                warn!(source, error = error_text(&error), "cannot ask whether search indexes hold what was erased");
+                return false;
+            }
+        };
+        for LeftInIndex { index, builds } in &left {
+            match builds {
+                Ok(builds) => info!(index, ?builds, "builds of before an erasure are to be deleted"),
+                Err(error) => warn!(index, error = error_text(error), "an index may hold what was erased"),
+            }
+        }
+        left.is_empty()
+    }
+
+    /// Takes everything out of tables of rows that indexes have followed of a stream and that none follows any more: nobody materialises them anew.
+    async fn forget_rows(&self, source: &str, erasure: &Erasure) -> Result<(), StoreError> {
+        let (own, reconciled) = (self.whole.deployment.version.as_str(), self.versions.reconciled());
+        let mut units = self.versions.indexes();
+        units.retain(|unit| unit.host == own || reconciled.contains(&unit.host.as_str()));
+        let followed = subjects(&units);
+        for name in self.storage.indexed_tables(source).await? {
+            if followed.contains_key(&name) {
+                continue;
+            }
+            let Some(mut table) = self.storage.table(&name).await? else { continue };
+            if table.forget(erasure).await? {
+                info!(
+                    source,
+                    table = name,
+                    id = erasure.id,
+                    "no index follows these rows any more, and they are taken out"
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// When the files that may hold erased events are old enough to be deleted, microseconds since 1970.
     pub(crate) fn due_us(&self, known: &ErasedIn) -> i64 {
         let wait = ORPHAN_AGE.max(self.log_retention) + MARGIN;
@@ -75,7 +125,7 @@ impl Reconciler {
     }
 
     /// Whether no answer of this version of the deployment counts the events: every view was counted from an archive without them,
-    /// and up to where the archive reached by then, so that no slice with them is added.
+    /// and up to where the archive reached by then, so that no slice with them is added; and no rows that its indexes follow are of before.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -86,6 +136,13 @@ impl Reconciler {
             let made_from = table.as_ref().and_then(MaterialisedTable::note).map(|note| note.archive_version);
             let newest = erasure.parts.iter().map(|part| part.version).max();
             if made_from < newest {
+                return Ok(false);
+            }
+        }
+        let of_stream = self.whole.indexes_of(&source.name).filter(|index| matches!(index.from, IndexFrom::Stream(_)));
+        for name in of_stream.map(|index| self.whole.indexed_table(index)).collect::<BTreeSet<String>>() {
+            // Where there is none yet, nothing can be in it.
+            if self.storage.table(&name).await?.is_some_and(|table| table.may_name(erasure)) {
                 return Ok(false);
             }
         }
@@ -127,12 +184,16 @@ impl Reconciler {
         archive.remove_identities(&source.rules()).await?;
         archive.remove_orphans().await?;
         let mut is_done = !archive.has_orphans_of_before(uncounted_at_us).await? && !archive.refresh().await?;
-        if let Some(table) = self.storage.table(&source.name).await? {
+        // Whichever version follows them, and if none does.
+        let mut tables = self.storage.indexed_tables(&source.name).await?;
+        tables.push(source.name.clone());
+        for name in tables {
+            let Some(table) = self.storage.table(&name).await? else { continue };
             table.checkpoint().await?;
-            if let Some(mut table) = self.storage.table(&source.name).await? {
-                table.remove_unused().await?;
-                is_done &= !table.has_unused_of_before(uncounted_at_us).await? && !table.refresh().await?;
-            }
+            let Some(mut table) = self.storage.table(&name).await? else { continue };
+            table.remove_unused().await?;
+            is_done &= !table.may_name(erasure);
+            is_done &= !table.has_unused_of_before(uncounted_at_us).await? && !table.refresh().await?;
         }
         for metric in self.catalog.metrics_of(&source.name) {
             let Some(older) = self.storage.batch_view(&metric.name).await? else { continue };

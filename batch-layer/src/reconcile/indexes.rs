@@ -11,9 +11,18 @@ use tracing::{info, warn};
 
 use super::Reconciler;
 use super::error::ReconcileError;
-use crate::index::{IndexError, Keeper, subjects};
+use crate::index::{Erased, IndexError, Keeper, LeftInIndex, subjects};
 use crate::log_ends::KafkaEnds;
 use crate::table;
+
+/// What indexes follow of a stream, as far as it is materialised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// Whether or not it was before.
+    All,
+    /// Only what was before.
+    Known,
+}
 
 impl Reconciler {
     /// The client of the search server; `None` if the settings name none, so that no index is kept.
@@ -32,13 +41,14 @@ impl Reconciler {
         let opened = opened.and_then(|client| Ok((client, VersionStore::new(&self.store, &self.whole.deployment)?)));
         let (client, pointer) = match opened {
             Ok((Some(client), pointer)) => (client, pointer),
-            Ok((None, _)) => return Vec::new(),
+            // Nobody follows them, and what was materialised before may hold what was erased since.
+            Ok((None, _)) => return self.materialise_followed(&units, Which::Known).await,
             Err(error) => {
                 let of_index = |unit: &IndexUnit| ReconcileError::of_index(&unit.index, error);
                 return units.first().map(of_index).into_iter().collect();
             }
         };
-        let mut failed = self.materialise_followed(&units).await;
+        let mut failed = self.materialise_followed(&units, Which::All).await;
         let mut rows = Vec::new();
         for unit in &units {
             let index = &unit.catalog.indexes[&unit.index];
@@ -59,6 +69,7 @@ impl Reconciler {
                     info!(index = unit.index, why = error_text(&error), "left to another process or to the next run");
                 }
                 Err(error) if error.is_back_pressure() => {
+                    self.loads.server_was_away(&unit.index);
                     warn!(index = unit.index, error = error_text(&error), "the index waits for the search server");
                 }
                 Err(error) => failed.push(ReconcileError::of_index(&unit.index, error)),
@@ -68,10 +79,24 @@ impl Reconciler {
         failed
     }
 
+    /// The search indexes that may still hold what was erased; none if the settings name no server.
+    ///
+    /// # Errors
+    /// If these give no client.
+    pub(crate) async fn left_in_indexes(&self, erased: Erased<'_>) -> Result<Vec<LeftInIndex>, SearchError> {
+        match self.search()? {
+            Some(client) => Ok(erased.left_in(&client, &self.versions).await),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Materialises what these indexes follow of a stream. Tables are materialised already.
-    async fn materialise_followed(&self, units: &[IndexUnit]) -> Vec<ReconcileError> {
+    async fn materialise_followed(&self, units: &[IndexUnit], which: Which) -> Vec<ReconcileError> {
         let mut failed = Vec::new();
         for subject in subjects(units).into_values().filter(|subject| !subject.archived.is_table) {
+            if which == Which::Known && matches!(self.storage.table(&subject.name).await, Ok(None)) {
+                continue;
+            }
             let materialised = table::materialise_subject(&self.storage, &subject).await;
             let materialised = match materialised {
                 Ok(materialised) => materialised,

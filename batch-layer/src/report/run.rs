@@ -18,7 +18,8 @@ use super::{ReportError, Reporter};
 
 impl Reporter {
     /// P3: what is due at that moment: the days that were missed or have just ended, the oldest first; then those among the days of before
-    /// that are calculated again, and those that may hold what was erased since they were written. Each is waited for as long as `patience` allows altogether, and not after `stop`.
+    /// that are calculated again, and those that may hold what was erased since they were written. The first that has to be waited for is waited
+    /// for as long as `patience` allows, and not after `stop`; then only days with what was erased are still written, if they can be at once.
     ///
     /// # Errors
     /// [`ReportError`]. The days of before are committed.
@@ -39,11 +40,11 @@ impl Reporter {
             run.dates.extend(again.dates);
             run.waiting = again.waiting;
         }
-        if run.waiting.is_none() {
-            let erased = self.run_erased(report, patience, stop).await?;
-            run.dates.extend(erased.dates);
-            run.waiting = erased.waiting;
-        }
+        // A day that is waited for, maybe for ever, keeps no other day from forgetting.
+        let patience = if run.waiting.is_none() { patience } else { Duration::ZERO };
+        let erased = self.run_erased(report, patience, stop).await?;
+        run.dates.extend(erased.dates);
+        run.waiting = run.waiting.or(erased.waiting);
         Ok(run)
     }
 
@@ -58,7 +59,7 @@ impl Reporter {
         stop: &CancellationToken,
     ) -> Result<Run, ReportError> {
         let days = self.storage.erased_days(&self.catalog, report).await?;
-        self.run(report, &days.due, patience, stop).await
+        self.for_erased().run(report, &days.due, patience, stop).await
     }
 
     /// Writes these days, in this order. From the first on that is waited for in vain, the rest is left.

@@ -1,6 +1,6 @@
 //! A table, and what it has to be by hand, on a real archive.
 
-mod bench;
+pub(crate) mod bench;
 mod by_hand;
 mod erased;
 mod indexed;

@@ -34,7 +34,10 @@ pub enum VerifyError {
     #[error(transparent)]
     Shard(#[from] ShardError),
     /// What is compared could not be kept on local disk meanwhile.
-    #[error("cannot keep what is compared in the folder for temporary files")]
+    #[error(
+        "cannot keep what is compared in {}, the folder for temporary files: set TMPDIR to one on disk that can be written to",
+        std::env::temp_dir().display()
+    )]
     Spill(#[from] io::Error),
     /// The result could not be noted.
     #[error(transparent)]

@@ -22,7 +22,8 @@ use crate::reconcile::view;
 pub(super) const ROWS_AT_ONCE: usize = 50_000;
 
 impl Side {
-    /// Reads everything that is counted of a metric. Returns false if slices were dropped meanwhile: then it says nothing.
+    /// Reads everything that is counted of a metric. Returns false if slices were dropped meanwhile, or another server took the place of the
+    /// one that held them: then it says nothing.
     pub(super) async fn read(
         &mut self,
         metric: &Metric,
@@ -32,11 +33,13 @@ impl Side {
         self.read_view(metric, counted, spill).await?;
         let mut origin = 0;
         for stretch in &counted.stretches {
+            let keys = self.keys(&stretch.id);
+            let life = self.client.life(&mut self.redis, &keys).await?;
             for slice in &stretch.slices {
                 origin += 1;
                 self.read_slice(metric, counted, (stretch, *slice, origin), spill).await?;
             }
-            if !self.is_listed(stretch).await? {
+            if !self.is_listed(stretch).await? || self.client.life(&mut self.redis, &keys).await? != life {
                 return Ok(false);
             }
         }

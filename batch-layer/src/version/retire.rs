@@ -18,6 +18,7 @@ use platform::redis::{Connection, RedisError};
 use platform::settings::Settings;
 use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Deployment, Source};
+use shared_logic::contracts::archive;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::table_rows::RowsKey;
 use shared_logic::log::PartitionId;
@@ -170,12 +171,13 @@ fn groups(catalog: &Catalog, living: &DeployedVersions) -> BTreeSet<String> {
     groups
 }
 
-/// The groups that are called after generations: those of lanes, and of rows of tables.
+/// The groups that are called after generations: those of archives, of lanes, and of rows of tables.
 fn shared_groups(catalog: &Catalog) -> Vec<String> {
     let deployment = &catalog.deployment;
     let name = &deployment.name;
     let mut groups = Vec::new();
     for source in catalog.sources.keys() {
+        groups.push(archive::group(name, &deployment.archive_name(source)));
         let lanes = catalog.generations_over(source).into_iter();
         groups.extend(lanes.map(|generation| format!("braid.{name}.{generation}.{source}.streams")));
     }
@@ -317,7 +319,8 @@ where = "n > 5"
         let second = file.clone().as_version("v2", "v1", &changed);
         let names = groups(&second, &DeployedVersions::alone(file));
         let expected = ["few", "many", "s"].map(|source| format!("braid.shop.v2.{source}"));
-        let expected: BTreeSet<String> = expected.into_iter().chain(["braid.shop.v2.s.streams".to_owned()]).collect();
-        assert_eq!(names, expected, "the lanes of v1 go on");
+        let changed = ["braid.shop.v2.s.streams", "braid.shop.archive.many.v2.records"].map(str::to_owned);
+        let expected: BTreeSet<String> = expected.into_iter().chain(changed).collect();
+        assert_eq!(names, expected, "the lanes of v1 go on, and so do the archives that are shared");
     }
 }

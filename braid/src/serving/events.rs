@@ -123,8 +123,10 @@ fn error_text(error: reqwest::Error) -> String {
 /// What has arrived, as events.
 #[derive(Debug, Default)]
 struct Parser {
-    /// The id of the last event that had one.
+    /// The id of the last whole event that had one.
     id: String,
+    /// That of the event that is not whole yet: whoever names it is not told that event again.
+    begun_id: Option<String>,
     /// What has arrived and is not parsed.
     bytes: Vec<u8>,
     /// The fields of the event that is not whole yet.
@@ -155,6 +157,9 @@ impl Parser {
             let line = String::from_utf8_lossy(&line);
             let line = line.trim_end_matches('\n').trim_end_matches('\r');
             if line.is_empty() {
+                if let Some(id) = self.begun_id.take() {
+                    self.id = id;
+                }
                 let (kind, data) = (mem::take(&mut self.kind), self.data.take());
                 if let Some(data) = data {
                     return Ok(Some(Event { kind, data }));
@@ -169,7 +174,7 @@ impl Parser {
     /// Takes a field in. One without a name is a comment.
     fn field(&mut self, name: &str, value: &str) {
         match name {
-            "id" => value.clone_into(&mut self.id),
+            "id" => self.begun_id = Some(value.to_owned()),
             "event" => value.clone_into(&mut self.kind),
             "data" => match &mut self.data {
                 Some(data) => data.extend(["\n", value]),
@@ -219,5 +224,15 @@ mod tests {
         parser.begin();
         parser.push(b"data: two\n\n");
         assert_eq!((events(&mut parser), parser.id.as_str()), (vec![told("", "two")], "L:7"));
+    }
+
+    #[test]
+    fn an_event_of_which_only_the_id_has_arrived_is_asked_for_again() {
+        let mut parser = Parser::default();
+        parser.push(b"id: L:7\ndata: one\n\nid: L:8\ndata: tw");
+        assert_eq!((events(&mut parser), parser.id.as_str()), (vec![told("", "one")], "L:7"));
+        parser.begin();
+        parser.push(b"data: two\n\nid: L:9\n\n");
+        assert_eq!((events(&mut parser), parser.id.as_str()), (vec![told("", "two")], "L:9"));
     }
 }

@@ -34,6 +34,8 @@ class Platform:
     """A row of the table `users`."""
     clicks: int
     """How often its user has clicked, just now."""
+    broken: list[str]
+    """The payloads of clicks that are none, in hexadecimal digits. One of them lacks its user."""
     hour: str
     """The beginning of the hour of the newest of these views."""
 

@@ -148,6 +148,25 @@ class Asked(unittest.TestCase):
         self.assertEqual({row["name"] for row in found}, {self.sent.row["name"]})
         self.assertFalse(rows[0].final)
 
+    def test_rejected_records_come_with_their_bytes(self) -> None:
+        rejected = self.braid.rejected("clicks")
+        self.assertTrue(rejected.archived and rejected.complete and not rejected.more)
+        found = {record.payload.content for record in rejected.records if record.payload is not None}
+        self.assertEqual(found, {bytes.fromhex(payload) for payload in self.sent.broken})
+        for record in rejected.records:
+            assert record.payload is not None and record.key is not None
+            self.assertEqual((record.key.text, record.current, record.payload.cut), (self.sent.row["user_id"], True, False))
+            self.assertEqual(record.payload.size, len(record.payload.content))
+            self.assertIsNotNone(record.timestamp)
+        (lacking,) = self.braid.rejected("clicks", reason="missing_field").records
+        self.assertEqual((lacking.reason, lacking.field), ("missing_field", "user_id"))
+        newest = self.braid.rejected("clicks", limit=1)
+        self.assertEqual((newest.records, newest.more), (rejected.records[:1], True))
+        self.assertEqual(self.braid.status().rejected["clicks"], len(self.sent.broken))
+        with self.assertRaises(BadRequestError) as unknown:
+            self.braid.rejected("clicks", reason="unlucky")
+        self.assertEqual(unknown.exception.parameter, "reason")
+
     def test_mistakes_are_named(self) -> None:
         with self.assertRaises(NotFoundError) as unknown:
             self.braid.total("vews")

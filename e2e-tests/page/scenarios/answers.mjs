@@ -28,6 +28,7 @@ export async function answers({ browser, folder, catalog, stops }) {
   await top(page, platform);
   await cut(page, platform);
   await panels(page, platform);
+  await bytes(page, platform);
   await page.isAccessible("an answer");
   await page.picture("answer");
   await keys(page);
@@ -117,6 +118,23 @@ async function panels(page, platform) {
   });
   await page.says("#gaps", "No answer lacks anything that has arrived");
   await page.says("#sources", "reached Redis");
+}
+
+/** The bytes of rejected records, which are asked for once a reader opens them. */
+async function bytes(page, platform) {
+  const ofViews = page.tab.locator('#rejects details[data-source="views"]');
+  await ofViews.locator("summary").click();
+  const shown = () => ofViews.locator("li").evaluateAll((items) => items.map((item) => [item.querySelector("p").innerText, ...[...item.querySelectorAll("pre")].map((bytes) => bytes.textContent)]));
+  const expected = async () => {
+    const { records } = await platform.ask("/v1/rejected?source=views");
+    return records.map(({ log, partition, offset, timestamp, reason, field, key, payload }) => {
+      const place = `${log}/${partition}/${offset} ${timestamp}: ${field ? `${reason}, field ${field}` : reason}`;
+      return [place, ...[key, payload].filter(Boolean).map(({ text, hex }) => text ?? hex)];
+    });
+  };
+  await same("the bytes of rejects", shown, expected);
+  const payloads = (await shown()).map((record) => record.at(-1));
+  assert.deepEqual(payloads.toSorted(), ["no JSON at all", '{"event_id": "x"}'].toSorted(), "they are what was sent");
 }
 
 async function keys(page) {

@@ -79,6 +79,11 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().context("the broker does not run")?.id())
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(process) = self.process.take() {

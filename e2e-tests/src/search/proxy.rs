@@ -1,5 +1,7 @@
 //! What stands between the layers and a search server.
 
+mod held;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,9 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+pub use held::{Arrived, Writes};
+
+use held::Holding;
+
 const CHUNK: usize = 64 << 10;
 
-/// Passes bytes on to a server and back. It looks at requests only to know whether they write documents.
+/// Passes bytes on to a server and back. It looks at requests only to know whether they write documents, and at what it has held back.
 pub struct Proxy {
     url: String,
     faults: Arc<Faults>,
@@ -26,6 +32,7 @@ struct Faults {
     /// How many bulk requests were answered.
     bulks: AtomicU64,
     lost: AtomicU64,
+    holding: Holding,
 }
 
 impl Proxy {
@@ -61,6 +68,26 @@ impl Proxy {
     /// is closed.
     pub fn lose_one_of(&self, replies: u64) {
         self.faults.loses_one_of.store(replies, Ordering::SeqCst);
+    }
+
+    /// Holds every request back that writes these, from now on. The server sees nothing of it, as if it was still on its way.
+    pub fn hold(&self, writes: Writes) {
+        self.faults.holding.begin(writes);
+    }
+
+    /// How many requests it holds back as a whole.
+    pub fn held(&self) -> u64 {
+        self.faults.holding.held()
+    }
+
+    /// Lets what is held back go on to the server, whether or not anybody waits for an answer any more.
+    pub fn release(&self) {
+        self.faults.holding.end();
+    }
+
+    /// What the server has answered so far to requests that had been held back.
+    pub fn arrived(&self) -> Arrived {
+        self.faults.holding.arrived()
     }
 
     /// How many bulk requests the server has answered.
@@ -109,6 +136,13 @@ async fn pass(mut client: TcpStream, server: &str, faults: &Faults) -> Result<()
                 let bytes = &asked[..read?];
                 if bytes.is_empty() || faults.are_away() {
                     return Ok(());
+                }
+                if begins && let Some(writes) = faults.holding.holds(bytes) {
+                    let request = held::whole(&mut client, bytes.to_vec()).await?;
+                    let answer = faults.holding.pass(writes, &request, &mut server).await?;
+                    faults.bulks.fetch_add(1, Ordering::SeqCst);
+                    client.write_all(&answer).await?;
+                    continue;
                 }
                 if begins {
                     (begins, is_bulk) = (false, writes_documents(bytes));

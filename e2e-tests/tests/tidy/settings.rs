@@ -1,7 +1,7 @@
 //! Every setting is explained wherever an operator looks for it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use platform::settings::Settings;
@@ -12,6 +12,10 @@ const COMPOSE: &str = "docker-compose.yml";
 const EXAMPLE: &str = ".env.example";
 /// … and judged in this one.
 const MANUAL: &str = "docs/operations.md";
+/// These name settings, too.
+const MANIFESTS: &str = "deploy/kubernetes";
+/// What a setting's variable begins with.
+const PREFIX: &str = "BRAID__";
 /// What the compose file decides itself, as it follows from how its services lie beside each other.
 const DECIDED: [&str; 4] = ["catalog.path", "http.listen", "serving.folder", "telemetry.listen"];
 /// Tables whose keys are another library's, or the operator's. Those that are often needed are passed on one by one.
@@ -25,10 +29,42 @@ fn every_setting_is_explained_and_passed_on() -> Result<()> {
         if OPEN.contains(&key.as_str()) {
             continue;
         }
-        let variable = format!("BRAID__{}", key.to_uppercase().replace('.', "__"));
+        let variable = format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"));
         ensure!(compose.contains(&format!("{variable}:")), "{COMPOSE} does not pass {variable} on to the services");
         let is_explained = example.contains(&format!("#{variable}="));
         ensure!(is_explained || DECIDED.contains(&key.as_str()), "{EXAMPLE} does not explain {variable}");
+    }
+    Ok(())
+}
+
+#[test]
+fn manifests_name_settings_that_there_are() -> Result<()> {
+    let (known, mut files) = (settings()?, Vec::new());
+    collect(&root().join(MANIFESTS), &mut files)?;
+    let mut named = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        for rest in text.split(PREFIX).skip(1) {
+            let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(rest.len());
+            let key = rest[..end].to_lowercase().replace("__", ".");
+            let is_open = OPEN.iter().any(|open| key.strip_prefix(open).is_some_and(|rest| rest.starts_with('.')));
+            ensure!(is_open || known.contains(&key), "{} names a setting {key}, which does not exist", file.display());
+            named += 1;
+        }
+    }
+    ensure!(named > 0, "{MANIFESTS} names no settings");
+    Ok(())
+}
+
+/// All files in a folder and in those below it.
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else {
+            found.push(path);
+        }
     }
     Ok(())
 }
@@ -45,7 +81,11 @@ fn settings() -> Result<Vec<String>> {
     Ok(keys)
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 fn read(path: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let path = root().join(path);
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -38,6 +38,7 @@ const METADATA_EVERY: Duration = Duration::from_secs(2);
 /// Our place in a group; dropping it leaves the group, which blocks for at most 5 seconds.
 pub struct Membership {
     assigned: watch::Receiver<BTreeSet<i32>>,
+    granted: watch::Receiver<Option<BTreeSet<i32>>>,
     group: String,
     stop: Arc<AtomicBool>,
     ended: Receiver<()>,
@@ -52,7 +53,8 @@ impl Membership {
     /// reached are no error: librdkafka retries.
     pub fn join(settings: &settings::Kafka, group: &str, topic: &str) -> Result<Membership, KafkaError> {
         let (sender, assigned) = watch::channel(BTreeSet::new());
-        let context = Group { group: group.to_owned(), assigned: sender };
+        let (grants, granted) = watch::channel(None);
+        let context = Group { group: group.to_owned(), assigned: sender, granted: grants };
         let operation = "join a group";
         let consumer: BaseConsumer<Group> = group_config(settings, group)
             .create_with_context(context)
@@ -65,13 +67,24 @@ impl Membership {
             .name("membership".to_owned())
             .spawn(move || serve(consumer, &asked, ending))
             .map_err(|error| KafkaError::Thread { operation, topic: topic.to_owned(), reason: error.to_string() })?;
-        Ok(Membership { assigned, group: group.to_owned(), stop, ended })
+        Ok(Membership { assigned, granted, group: group.to_owned(), stop, ended })
     }
 
     /// The partitions that are ours now, and every later change; none while the group forms. If the channel is closed,
     /// membership has ended for good, by a fatal error that is in the log.
     pub fn assigned(&self) -> watch::Receiver<BTreeSet<i32>> {
         self.assigned.clone()
+    }
+
+    /// The partitions that the group has given us, be it none; `None` while it says nothing: before it has formed, after it has lost us,
+    /// and once membership has ended.
+    pub fn granted(&self) -> Option<BTreeSet<i32>> {
+        if self.has_ended() { None } else { self.granted.borrow().clone() }
+    }
+
+    /// Whether membership has ended for good, by a fatal error that is in the log.
+    pub fn has_ended(&self) -> bool {
+        self.granted.has_changed().is_err()
     }
 }
 
@@ -112,6 +125,8 @@ fn serve(consumer: BaseConsumer<Group>, stop: &AtomicBool, _ended: Sender<()>) {
 struct Group {
     group: String,
     assigned: watch::Sender<BTreeSet<i32>>,
+    /// The same while the group says so.
+    granted: watch::Sender<Option<BTreeSet<i32>>>,
 }
 
 impl ClientContext for Group {
@@ -130,6 +145,8 @@ impl ClientContext for Group {
 
 impl ConsumerContext for Group {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        // Asked first: a changed assignment resets it.
+        let is_lost = consumer.assignment_lost();
         let numbers: BTreeSet<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
         let outcome = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => take(consumer, partitions),
@@ -145,6 +162,11 @@ impl ConsumerContext for Group {
             _ => assigned.clear(),
         });
         let assigned = self.assigned.borrow();
+        self.granted.send_replace(match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Some(assigned.clone()),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if !is_lost => Some(assigned.clone()),
+            _ => None,
+        });
         info!(group = self.group, event = ?RDKafkaErrorCode::from(event), ?numbers, assigned = ?*assigned, "partitions");
     }
 }

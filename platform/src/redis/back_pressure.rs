@@ -27,7 +27,7 @@ impl fmt::Display for Reply {
 
 /// Error codes of a server that cannot serve a command now, with the text for the log. The error of a script has the code of
 /// the command that failed in it.
-const LATER: [(&str, &str); 10] = [
+const LATER: [(&str, &str); 12] = [
     ("OOM", "redis is full"),
     ("READONLY", "redis is read-only (a replica, or a failover under way)"),
     ("LOADING", "redis is loading its data"),
@@ -35,6 +35,8 @@ const LATER: [(&str, &str); 10] = [
     ("MASTERDOWN", "redis has lost its primary"),
     ("CLUSTERDOWN", "the redis cluster is down"),
     ("TRYAGAIN", "redis is moving a slot"),
+    ("MOVED", "redis has moved a slot"),
+    ("ASK", "redis is moving a slot"),
     ("NOREPLICAS", "redis has too few replicas to write"),
     ("EXECABORT", "redis refuses a transaction (it is full, or cannot persist)"),
     ("MISCONF", "redis cannot persist and refuses writes"),
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_or_read_only_redis_is_back_pressure() {
+    fn a_redis_that_cannot_take_it_now_is_back_pressure() {
         for line in [
             "OOM command not allowed when used memory > 'maxmemory'.",
             "READONLY You can't write against a read only replica.",
@@ -101,6 +103,11 @@ mod tests {
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
             "ERR Error running script: OOM command not allowed when used memory > 'maxmemory'.",
+            "CLUSTERDOWN The cluster is down",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "MOVED 3999 127.0.0.1:6381",
+            "ASK 3999 127.0.0.1:6381",
+            "NOREPLICAS Not enough good replicas to write.",
         ] {
             assert!(is_back_pressure(&server(line)), "{line}");
         }

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounds::not_zero;
-use super::{Secret, SettingsError, Span};
+use super::{RedisPlace, Secret, SettingsError, Span};
 
 /// The speed view.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
-    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Default `redis://127.0.0.1:6379`.
+    /// `redis://[user:password@]host[:port][/database]`; for a cluster `redis-cluster://[user:password@]host[:port],…` with some of its
+    /// nodes; for a primary that sentinels watch `redis+sentinel://[user:password@]host[:port],…/SERVICE[/database]` with the sentinels.
+    /// `rediss…` instead of `redis…` for TLS. Default `redis://127.0.0.1:6379`.
     pub url: Secret,
     /// The longest that connecting may take. Default `5s`.
     pub connect_timeout: Span,
@@ -30,6 +32,7 @@ impl Default for Redis {
 
 impl Redis {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
+        RedisPlace::parse(self.url.reveal()).map_err(|reason| SettingsError::invalid("redis.url", reason))?;
         not_zero("redis.connect_timeout", self.connect_timeout)?;
         not_zero("redis.response_timeout", self.response_timeout)
     }

@@ -7,5 +7,7 @@ mod group_offsets;
 mod membership;
 mod producer;
 mod redis;
+mod redis_cluster;
+mod redis_watched;
 mod registry;
 mod topics;

@@ -15,6 +15,16 @@ async fn wait_for(assigned: &mut Receiver<BTreeSet<i32>>, what: &str, wanted: im
     drop(reached.unwrap_or_else(|_| panic!("membership ended before: {what}")));
 }
 
+/// What the group has given a member is said right after the channel of assignments says it.
+async fn wait_for_grant(member: &Membership, wanted: &BTreeSet<i32>) {
+    let said = async {
+        while member.granted().as_ref() != Some(wanted) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, said).await.unwrap_or_else(|_| panic!("{wanted:?} are not given"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_are_divided_and_come_back() {
     let mut cluster = Cluster::with_topic("views", 4);
@@ -22,13 +32,17 @@ async fn partitions_are_divided_and_come_back() {
     cluster.settings.session_timeout = Span::from_secs(4);
     let first = Membership::join(&cluster.settings, "workers", "views").expect("joins");
     let mut ours = first.assigned();
+    assert_eq!(first.granted(), None, "the group has not formed");
     wait_for(&mut ours, "all partitions", |assigned| assigned.len() == 4).await;
+    wait_for_grant(&first, &(0..4).collect()).await;
 
     let second = Membership::join(&cluster.settings, "workers", "views").expect("joins");
     let mut theirs = second.assigned();
     wait_for(&mut theirs, "half of the partitions", |assigned| assigned.len() == 2).await;
     wait_for(&mut ours, "the other half", |assigned| assigned.len() == 2).await;
     assert!(ours.borrow().is_disjoint(&theirs.borrow()));
+    let half = theirs.borrow().clone();
+    wait_for_grant(&second, &half).await;
 
     tokio::task::spawn_blocking(move || drop(second)).await.expect("leaves");
     wait_for(&mut ours, "all partitions again", |assigned| assigned.len() == 4).await;

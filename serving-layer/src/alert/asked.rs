@@ -21,6 +21,8 @@ pub(super) struct Asking<'a> {
     /// How long all of it may take.
     pub(super) within: Duration,
     pub(super) now_us: i64,
+    /// Why it may be earlier than that: then nothing is judged.
+    pub(super) doubt: Option<String>,
 }
 
 /// The values of one window.
@@ -33,6 +35,9 @@ impl Asking<'_> {
     /// The states that follow one after the other, once all windows were judged that are due; at least one.
     pub(super) async fn judge(&self, alert: &Alert, before: &AlertState) -> Vec<AlertState> {
         let Some(metric) = self.version.catalog.metrics.get(&alert.metric) else { return Vec::new() };
+        if let Some(doubt) = &self.doubt {
+            return vec![before.interrupted(doubt.clone())];
+        }
         // What was judged in time stays. Otherwise the next round would begin with the same windows, and might never come to the newest.
         let mut states = Vec::new();
         let judged = tokio::time::timeout(self.within, self.judged(alert, metric, before, &mut states)).await;

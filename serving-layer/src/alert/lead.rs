@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::clock;
 use platform::failpoints;
 use platform::kafka::{KafkaError, TransactionError};
 use platform::shutdown::Shutdown;
@@ -15,6 +14,7 @@ use tracing::info;
 
 use super::Judging;
 use super::asked::Asking;
+use super::clock::{Clock, Moment};
 use super::log::{AlertLog, AlertRecords, AlertWriter, NoAlertTopics};
 use super::post::{Posted, Poster};
 use super::round::Round;
@@ -56,6 +56,7 @@ pub(super) enum NotJudged {
 struct Lead<'a> {
     judging: Judging<'a>,
     seen: &'a mut Seen,
+    clock: &'a mut Clock,
     writer: Option<Box<dyn AlertWriter>>,
     poster: Poster,
     beat: u64,
@@ -69,6 +70,7 @@ pub(super) async fn lead(
     judging: Judging<'_>,
     log: &dyn AlertLog,
     seen: &mut Seen,
+    clock: &mut Clock,
     shutdown: &Shutdown,
 ) -> Result<Ended, NotJudged> {
     let poster = Poster::new(judging.standings.settings())?;
@@ -83,8 +85,8 @@ pub(super) async fn lead(
     seen.refresh(log).await?;
     seen.leads();
     let beat = seen.states.judge.as_ref().map_or(0, |judge| judge.beat);
-    let mut lead =
-        Lead { judging, seen, writer: Some(writer), poster, beat, beaten: Instant::now(), taken: Vec::new() };
+    let (writer, beaten) = (Some(writer), Instant::now());
+    let mut lead = Lead { judging, seen, clock, writer, poster, beat, beaten, taken: Vec::new() };
     match lead.run(shutdown).await {
         Err(NotJudged::Transaction(TransactionError::Fenced { .. })) => Ok(Ended::Overtaken),
         ended => ended.map(|()| Ended::Stopped),
@@ -125,13 +127,15 @@ impl Lead<'_> {
     async fn judge(&mut self) -> Result<(), NotJudged> {
         let settings = self.judging.standings.settings();
         let version = Arc::clone(self.judging.versions.hosted().active());
+        let Moment { now_us, doubt } = self.clock.look();
         let asking = Asking {
             version: &version,
             http: self.judging.http,
             stale_after_us: i64::try_from(settings.stale_after.get().as_micros()).unwrap_or(i64::MAX),
             // The others have to hear of this process meanwhile.
             within: settings.lease.get() / BEATS,
-            now_us: clock::now_us(),
+            now_us,
+            doubt,
         };
         let round = Round::judge(&asking, &self.seen.states).await;
         if !round.has_changes() && self.beaten.elapsed() < self.beats_every() {

@@ -17,18 +17,16 @@ use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::merge::Layer;
 
 use super::next_bucket;
+use super::reading::as_of_snapshots;
 use super::selection::{AskedKey, range};
 use crate::batch_view::{Keys, SegmentError};
 use crate::problem::Problem;
-use crate::snapshot::{Ground, Snapshot, Unreadable};
-use crate::speed_view::{ByKey, KeysQuestion, SweptKeys};
+use crate::snapshot::{Ground, Snapshot};
+use crate::speed_view::{ByKey, Judged, KeysQuestion, SweptKeys};
 use crate::versions::Version;
 
-/// How many newer snapshots a request takes before its answer says that it is incomplete.
-const NEWER_SNAPSHOTS: usize = 2;
-
 /// Which keys a request is about.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AskedKeys {
     /// What it says of each column.
     pub(crate) columns: Vec<ColumnPattern>,
@@ -46,6 +44,7 @@ pub(super) struct GatheredKeys {
     pub(super) bounds: (Option<i64>, Option<i64>),
     retired: Option<Gap>,
     swept: SweptKeys,
+    has_speed: bool,
     pattern: Arc<KeyPattern>,
     after: Option<Arc<str>>,
     kinds: Arc<[MeasureKind]>,
@@ -87,12 +86,12 @@ impl AskedKeys {
 impl GatheredKeys {
     /// What is missing (R9).
     pub(super) fn gaps(&self) -> impl Iterator<Item = &Gap> {
-        self.swept.judged.verdict.gaps.iter().chain(&self.retired)
+        self.judged().verdict.gaps.iter().chain(&self.retired)
     }
 
     /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
     pub(super) fn as_of_us(&self) -> Option<i64> {
-        self.swept.judged.as_of_us
+        self.judged().as_of_us
     }
 
     /// A moment after the request came, at which all shards had been read; microseconds since 1970.
@@ -102,7 +101,11 @@ impl GatheredKeys {
 
     /// Whether the speed view has any of the keys.
     pub(super) fn has_speed(&self) -> bool {
-        !self.swept.keys.is_empty()
+        self.has_speed
+    }
+
+    fn judged(&self) -> &Judged {
+        &self.swept.judged
     }
 
     /// Does work with all keys on a thread that may block. They are handed over once.
@@ -200,33 +203,8 @@ pub(super) async fn gather_keys(
     asked: &AskedKeys,
     first_within: Duration,
 ) -> Result<GatheredKeys, Problem> {
-    let mut snapshot = match version.snapshots.current() {
-        Some(snapshot) => snapshot,
-        None => {
-            let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
-            first.ok().flatten().ok_or_else(Problem::starting)?
-        }
-    };
-    let mut newer = 0;
-    loop {
-        match snapshot.unreadable(metric) {
-            Some(Unreadable::Loading) => return Err(Problem::loading(&metric.name)),
-            Some(Unreadable::Failed(reason)) => return Err(Problem::store(reason)),
-            None => {}
-        }
-        let gathered = read_keys(version, &snapshot, metric, asked).await?;
-        let view = snapshot.view(&metric.name).map(|view| view.version);
-        let gaps = &gathered.swept.judged.verdict.gaps;
-        if !version.snapshots.may_close(&metric.name, view, gaps) {
-            return Ok(gathered);
-        }
-        if newer == NEWER_SNAPSHOTS {
-            version.snapshots.not_closed(&metric.name, view, gaps);
-            return Ok(gathered);
-        }
-        newer += 1;
-        snapshot = version.snapshots.newer().await.ok_or_else(Problem::internal)?;
-    }
+    let read = move |snapshot: Arc<Snapshot>| async move { read_keys(version, &snapshot, metric, asked).await };
+    as_of_snapshots(version, metric, first_within, GatheredKeys::judged, read).await
 }
 
 /// Reads the shards that a snapshot needs.
@@ -252,5 +230,6 @@ async fn read_keys(
     };
     let (pattern, after) = (Arc::clone(&question.pattern), question.after.clone());
     let swept = version.speed.sweep(&metric.source, question).await?;
-    Ok(GatheredKeys { ground, bounds, retired: gap, swept, pattern, after, kinds: Arc::clone(asked.kinds) })
+    let (has_speed, kinds) = (!swept.keys.is_empty(), Arc::clone(asked.kinds));
+    Ok(GatheredKeys { ground, bounds, retired: gap, swept, has_speed, pattern, after, kinds })
 }

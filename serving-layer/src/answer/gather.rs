@@ -11,16 +11,14 @@ use shared_logic::measure::MeasureKind;
 use shared_logic::merge::{self, Merged, SpeedCell};
 use shared_logic::time::TimeRange;
 
+use super::reading::as_of_snapshots;
 use super::selection::{AskedKey, range};
 use crate::batch_view::{Cells, Fold, SegmentError};
 use crate::problem::Problem;
-use crate::snapshot::{Ground, Snapshot, Unreadable};
-use crate::speed_view::{CountedKey, Looked, Question};
+use crate::snapshot::{Ground, Snapshot};
+use crate::speed_view::{CountedKey, Judged, Looked, Question};
 use crate::versions::Version;
 use crate::written::{Shape, Written};
-
-/// How many newer snapshots a request takes before its answer says that it is incomplete.
-const NEWER_SNAPSHOTS: usize = 2;
 
 /// What an answer is about. The rest of it follows from the metric, the snapshot and the look.
 #[derive(Clone, Copy)]
@@ -57,12 +55,12 @@ impl Gathered {
 
     /// What is missing (R9).
     pub(super) fn gaps(&self) -> impl Iterator<Item = &Gap> {
-        self.looked.judged().verdict.gaps.iter().chain(&self.retired)
+        self.judged().verdict.gaps.iter().chain(&self.retired)
     }
 
     /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
     pub(super) fn as_of_us(&self) -> Option<i64> {
-        self.looked.judged().as_of_us
+        self.judged().as_of_us
     }
 
     /// A moment after the request came, at which the look had read everything; microseconds since 1970.
@@ -80,12 +78,17 @@ impl Gathered {
         self.looked.write(answer)
     }
 
+    fn judged(&self) -> &Judged {
+        self.looked.judged()
+    }
+
     /// The cells of the key of that number in every slice that counts, at least those of buckets in the range that was asked for.
     pub(super) fn speed(&self, key: usize) -> impl Iterator<Item = SpeedCell> {
         self.looked.cells(key, self.grain_us)
     }
 
-    /// What the batch view says of each key in a range of whole buckets, in the order of the keys.
+    /// What the batch view says of each key in a range of whole buckets, in the order of the keys. Of a key with more cells than `most`, one
+    /// more than that is read.
     ///
     /// # Errors
     /// If a segment cannot be read.
@@ -95,9 +98,10 @@ impl Gathered {
         keys: &[AskedKey],
         range: TimeRange,
         fold: Fold,
+        most: usize,
     ) -> Result<Vec<Cells>, SegmentError> {
         match &self.ground.view {
-            Some(view) => try_join_all(keys.iter().map(|asked| view.cells(&asked.key, range, fold))).await,
+            Some(view) => try_join_all(keys.iter().map(|asked| view.cells_up_to(&asked.key, range, fold, most))).await,
             None => Ok(keys.iter().map(|_| Cells::new(metric, fold)).collect()),
         }
     }
@@ -111,9 +115,6 @@ impl Gathered {
 
 /// Gathers what is known of what an answer is about.
 ///
-/// If the snapshot seems to be too old, newer ones are taken, a bounded number of times: perhaps a reconcile committed a view a
-/// moment ago, and the slices below its cut were dropped.
-///
 /// # Errors
 /// If there is no snapshot after `first_within`, or a view cannot be read.
 pub(super) async fn gather(
@@ -122,33 +123,8 @@ pub(super) async fn gather(
     about: About<'_>,
     first_within: Duration,
 ) -> Result<Gathered, Problem> {
-    let mut snapshot = match version.snapshots.current() {
-        Some(snapshot) => snapshot,
-        None => {
-            let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
-            first.ok().flatten().ok_or_else(Problem::starting)?
-        }
-    };
-    let mut newer = 0;
-    loop {
-        match snapshot.unreadable(metric) {
-            Some(Unreadable::Loading) => return Err(Problem::loading(&metric.name)),
-            Some(Unreadable::Failed(reason)) => return Err(Problem::store(reason)),
-            None => {}
-        }
-        let gathered = read_views(version, &snapshot, metric, about).await?;
-        let view = snapshot.view(&metric.name).map(|view| view.version);
-        let gaps = &gathered.looked.judged().verdict.gaps;
-        if !version.snapshots.may_close(&metric.name, view, gaps) {
-            return Ok(gathered);
-        }
-        if newer == NEWER_SNAPSHOTS {
-            version.snapshots.not_closed(&metric.name, view, gaps);
-            return Ok(gathered);
-        }
-        newer += 1;
-        snapshot = version.snapshots.newer().await.ok_or_else(Problem::internal)?;
-    }
+    let read = move |snapshot: Arc<Snapshot>| async move { read_views(version, &snapshot, metric, about).await };
+    as_of_snapshots(version, metric, first_within, Gathered::judged, read).await
 }
 
 /// Reads the shards that a snapshot needs. The look judges what their positions say.

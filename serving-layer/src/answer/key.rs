@@ -39,7 +39,7 @@ pub(crate) async fn of_key(
     let mut gathered = gather(version, metric, about, http.request_timeout.get() / 2).await?;
     let held = (gathered.hold(bounds, |instant_us| next_bucket(instant_us, metric)), bounds.1);
     let range = range(held);
-    let batch = gathered.batch(metric, keys, range, Fold::Whole).await?;
+    let batch = gathered.batch(metric, keys, range, Fold::Whole, usize::MAX).await?;
     let has_events = batch.iter().flat_map(Cells::iter).any(|(bucket, _)| range.contains(bucket))
         || gathered.speed(0).any(|(bucket, ..)| range.contains(bucket));
     let all = gathered.totals(version.asked(metric).kinds, &batch, range).remove(0);

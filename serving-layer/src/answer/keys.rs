@@ -1,8 +1,7 @@
 //! The values of one column, page by page.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use platform::settings;
 use serde::Serialize;
 use serde_json::Value as Json;
 use shared_logic::catalog::Metric;
@@ -12,8 +11,9 @@ use utoipa::ToSchema;
 
 use super::all_keys::{AskedKeys, GatheredKeys, MergedKeys, gather_keys};
 use super::csv::Csv;
+use super::duration_text;
+use super::listing::Listing;
 use super::selection::Given;
-use super::{bound_text, duration_text};
 use crate::batch_view::SegmentError;
 use crate::gap_text::GapText;
 use crate::problem::Problem;
@@ -21,7 +21,7 @@ use crate::versions::Version;
 use crate::written::{Form, Written};
 
 /// What a request asks of a column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Listed {
     pub(crate) asked: AskedKeys,
     /// The number of the column among those of the metric, and its name.
@@ -67,20 +67,17 @@ pub(crate) struct Body<'a> {
 ///
 /// # Errors
 /// If one of the views cannot be read, or there are too many keys in the speed view.
-pub(crate) async fn keys(
+pub(super) async fn keys(
     version: &Version,
     metric: &Metric,
     listed: &Listed,
     form: Form,
-    http: &settings::Http,
-) -> Result<Arc<Written>, Problem> {
-    let mut gathered = gather_keys(version, metric, &listed.asked, http.request_timeout.get() / 2).await?;
-    let is_batch_alone = !gathered.has_speed();
+    first_within: Duration,
+) -> Result<Written, Problem> {
+    let mut gathered = gather_keys(version, metric, &listed.asked, first_within).await?;
     let limit = listed.limit;
-    let (texts, more) = gathered.work(move |keys| page(keys, limit)).await?;
-    let value = |text: &String| GroupKey::values_of(text, metric.by.len()).swap_remove(listed.column);
-    let keys = texts.iter().map(|text| value(text).unwrap_or_default()).collect();
-    Ok(Arc::new(written(version, metric, listed, form, &gathered, (is_batch_alone, keys, more))))
+    let page = gathered.work(move |keys| page(keys, limit)).await?;
+    Ok(written(version, metric, listed, form, &gathered, &page))
 }
 
 /// The texts of the first keys, and whether there are others.
@@ -101,12 +98,13 @@ fn written(
     listed: &Listed,
     form: Form,
     gathered: &GatheredKeys,
-    (is_batch_alone, keys, more): (bool, Vec<Json>, bool),
+    (texts, more): &(Vec<String>, bool),
 ) -> Written {
-    let (from, to) = (gathered.bounds.0.map(bound_text), gathered.bounds.1.map(bound_text));
-    let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
-    let (given, as_of_us) = (listed.asked.given(), gathered.as_of_us());
-    let undated = (version.version_name(), &listed.by, is_batch_alone, &from, &to, &keys, more);
+    let value = |text: &String| GroupKey::values_of(text, metric.by.len()).swap_remove(listed.column);
+    let keys: Vec<Json> = texts.iter().map(|text| value(text).unwrap_or_default()).collect();
+    let (listing, given) = (Listing::of(gathered, metric), listed.asked.given());
+    let Listing { from, to, is_batch_alone, .. } = &listing;
+    let undated = (version.version_name(), &listed.by, is_batch_alone, from, to, &keys, more);
     let undated = serde_json::to_vec(&undated).expect("an answer is plain data");
     let body = Body {
         version: version.version_name(),
@@ -115,29 +113,25 @@ fn written(
         prefix: listed.prefix.as_deref(),
         limit: listed.limit,
         key: given.given(metric),
-        from,
-        to,
+        from: from.clone(),
+        to: to.clone(),
         grain: duration_text(metric.grain_us),
-        complete: gaps.is_empty(),
-        authoritative: gaps.is_empty() && is_batch_alone,
-        gaps,
-        as_of: as_of_us.map(format_rfc3339),
+        complete: listing.gaps.is_empty(),
+        authoritative: listing.gaps.is_empty() && *is_batch_alone,
+        gaps: listing.gaps.clone(),
+        as_of: listing.as_of_us.map(format_rfc3339),
         keys,
-        more,
+        more: *more,
     };
-    let gaps = body.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data")).collect();
-    match form {
-        Form::Json => {
-            let text = serde_json::to_vec(&body).expect("an answer is plain data");
-            Written::new(form, text, &[&undated], gaps, as_of_us)
-        }
-        Form::Csv => {
-            let given: Vec<(&str, Json)> = body.key.columns().collect();
-            let mut csv = Csv::new(given.iter().map(|(name, _)| *name).chain([body.by]));
-            for key in &body.keys {
-                csv.row(given.iter().map(|(_, value)| value.clone()).chain([key.clone()]));
-            }
-            csv.written(gaps, as_of_us)
-        }
+    listing.written(form, &body, &undated, csv).with_more(*more)
+}
+
+/// One row for each value: the columns that the request gives, and it.
+fn csv(body: &Body<'_>) -> Csv {
+    let given: Vec<(&str, Json)> = body.key.columns().collect();
+    let mut csv = Csv::new(given.iter().map(|(name, _)| *name).chain([body.by]));
+    for key in &body.keys {
+        csv.row(given.iter().map(|(_, value)| value.clone()).chain([key.clone()]));
     }
+    csv
 }

@@ -48,7 +48,11 @@ pub(crate) async fn series(
     }
     let held_from_us = gathered.hold(about.bounds, |instant_us| steps.at_or_after(instant_us));
     let held = Bounds { from_us: held_from_us, ..read }.range();
-    let batch = gathered.batch(metric, keys, held, Fold::Steps(steps)).await?;
+    let most = limit.most_cells();
+    let batch = gathered.batch(metric, keys, held, Fold::Steps(steps), most).await?;
+    if batch.iter().any(|cells| cells.count() > most) {
+        return Err(limit.exceeded());
+    }
     let mut filled = asked.filled(extent(&batch, &gathered, held), steps, gathered.at_us());
     if asked.from_us.is_none()
         && let (Some(from_us), Some(held_from_us)) = (filled.from_us, held_from_us)

@@ -2,9 +2,8 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::time::Duration;
 
-use platform::settings;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use shared_logic::catalog::Metric;
@@ -16,9 +15,10 @@ use utoipa::ToSchema;
 
 use super::all_keys::{AskedKeys, GatheredKeys, MergedKey, MergedKeys, gather_keys};
 use super::csv::Csv;
+use super::listing::Listing;
 use super::selection::Given;
 use super::values::{Named, Overflow, value_names};
-use super::{Bounds, Finalized, bound_text, duration_text, finalized, lag_ms};
+use super::{Bounds, Finalized, duration_text, finalized, lag_ms};
 use crate::batch_view::SegmentError;
 use crate::gap_text::GapText;
 use crate::problem::Problem;
@@ -26,7 +26,7 @@ use crate::versions::Version;
 use crate::written::{Form, Written};
 
 /// What a request asks of the largest keys.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Top {
     pub(crate) asked: AskedKeys,
     /// The columns whose values are listed.
@@ -37,7 +37,7 @@ pub(crate) struct Top {
 }
 
 /// The value by which keys are ranked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum RankedBy {
     /// The measure of that number.
     Measure(usize),
@@ -132,22 +132,18 @@ struct Ranked {
 ///
 /// # Errors
 /// If one of the views cannot be read, or there are too many keys in the speed view.
-pub(crate) async fn top(
+pub(super) async fn top(
     version: &Version,
     metric: &Metric,
     top: &Top,
     form: Form,
-    http: &settings::Http,
-) -> Result<Arc<Written>, Problem> {
-    let mut gathered = gather_keys(version, metric, &top.asked, http.request_timeout.get() / 2).await?;
-    let is_batch_alone = !gathered.has_speed();
+    first_within: Duration,
+) -> Result<Written, Problem> {
+    let mut gathered = gather_keys(version, metric, &top.asked, first_within).await?;
     let (limit, counted, ranked_by) = (top.limit, metric.clone(), top.ranked_by.clone());
     let largest =
         gathered.work(move |keys| Largest::of(keys, limit, |values| ranked_by.rank(&counted, values))).await?;
-    let found = largest.found;
-    let rows: Vec<MergedKey> = largest.into_sorted();
-    let rows = rows.iter().map(|merged| row(metric, top, merged)).collect();
-    Ok(Arc::new(written(version, metric, top, form, &gathered, is_batch_alone, (found, rows))))
+    Ok(written(version, metric, top, form, &gathered, largest))
 }
 
 fn row<'a>(metric: &'a Metric, top: &Top, merged: &MergedKey) -> Row<'a> {
@@ -164,15 +160,14 @@ fn written(
     top: &Top,
     form: Form,
     gathered: &GatheredKeys,
-    is_batch_alone: bool,
-    (ranked, rows): (u64, Vec<Row<'_>>),
+    largest: Largest,
 ) -> Written {
-    let (from, to) = (gathered.bounds.0.map(bound_text), gathered.bounds.1.map(bound_text));
-    let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
-    let (given, view) = (top.asked.given(), gathered.ground.view.as_ref());
-    let as_of_us = gathered.as_of_us();
-    let ranked_by = top.ranked_by.name(metric);
-    let undated = (version.version_name(), ranked_by, is_batch_alone, &from, &to, ranked, &rows);
+    let (ranked, found) = (largest.found, largest.into_sorted());
+    let rows: Vec<Row<'_>> = found.iter().map(|merged| row(metric, top, merged)).collect();
+    let (listing, given, view) = (Listing::of(gathered, metric), top.asked.given(), gathered.ground.view.as_ref());
+    let (ranked_by, as_of_us) = (top.ranked_by.name(metric), listing.as_of_us);
+    let Listing { from, to, is_batch_alone, .. } = &listing;
+    let undated = (version.version_name(), ranked_by, is_batch_alone, from, to, ranked, &rows);
     let undated = serde_json::to_vec(&undated).expect("an answer is plain data");
     let body = Body {
         version: version.version_name(),
@@ -181,12 +176,12 @@ fn written(
         measure: ranked_by,
         limit: top.limit,
         key: given.given(metric),
-        from,
-        to,
+        from: from.clone(),
+        to: to.clone(),
         grain: duration_text(metric.grain_us),
-        complete: gaps.is_empty(),
-        authoritative: gaps.is_empty() && is_batch_alone,
-        gaps,
+        complete: listing.gaps.is_empty(),
+        authoritative: listing.gaps.is_empty() && *is_batch_alone,
+        gaps: listing.gaps.clone(),
         as_of: as_of_us.map(format_rfc3339),
         provenance: Provenance {
             batch: BatchPart {
@@ -198,14 +193,7 @@ fn written(
         ranked,
         rows,
     };
-    let gaps = body.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data")).collect();
-    match form {
-        Form::Json => {
-            let text = serde_json::to_vec(&body).expect("an answer is plain data");
-            Written::new(form, text, &[&undated], gaps, as_of_us)
-        }
-        Form::Csv => csv(metric, top, &body).written(gaps, as_of_us),
-    }
+    listing.written(form, &body, &undated, |body| csv(metric, top, body))
 }
 
 /// One row for each key: the columns that the request gives, those that are listed, the values and the layer.

@@ -32,7 +32,7 @@ pub(crate) async fn total(
     }
     let held = (gathered.hold(bounds, |instant_us| next_bucket(instant_us, metric)), selection.to_us);
     let range = range(held);
-    let batch = gathered.batch(metric, keys, range, Fold::Whole).await?;
+    let batch = gathered.batch(metric, keys, range, Fold::Whole, usize::MAX).await?;
     let totals = gathered.totals(version.asked(metric).kinds, &batch, range);
     let of_keys = keys.iter().zip(&totals);
     let of_keys = of_keys.map(|(asked, all)| AnswerOfKey::new(metric, asked, all).with(finalized(metric, &all.values)));

@@ -12,7 +12,7 @@ use super::selection::{AskedKey, Given};
 use super::values::{Named, Overflow, measures, value_names};
 use super::{Bounds, Finalized, Gathered, bound_text, duration_text, lag_ms};
 use crate::asked::Stepping;
-use crate::gap_text::GapText;
+use crate::gap_text::{GapText, as_json};
 use crate::versions::Version;
 use crate::written::{Form, Written};
 
@@ -278,8 +278,7 @@ impl<'a> Head<'a> {
                 csv.row(cells.chain([layer(point.layer)]));
             }
         }
-        let gaps = self.gaps().iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data")).collect();
-        csv.written(gaps, self.gathered.as_of_us())
+        csv.written(as_json(&self.gaps()), self.gathered.as_of_us())
     }
 }
 
@@ -303,7 +302,7 @@ impl<'a> Answer<'a> {
     fn written(mut self, as_of_us: Option<i64>) -> Written {
         let text = |answer: &Answer<'_>| serde_json::to_vec(answer).expect("an answer is plain data");
         let body = text(&self);
-        let gaps = self.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data")).collect();
+        let gaps = as_json(&self.gaps);
         // Points and keys, which may be many, stand last. They are not written again to be told apart from the moment.
         (self.points, self.keys) = (None, None);
         let dated = text(&self).len() - 1;

@@ -6,7 +6,7 @@ use shared_logic::merge::BatchCell;
 use shared_logic::time::Steps;
 
 /// How far cells are merged while they are read. Merging is associative, so this changes no answer; it limits a query's memory
-/// to its number of points.
+/// to its number of points, which is known beforehand only of a range without open ends: [`View::cells_up_to`](super::View::cells_up_to).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fold {
     /// Into one cell.
@@ -58,6 +58,11 @@ impl Cells {
         for ((kind, sum), value) in self.kinds.iter().zip(&mut self.values[last..]).zip(values) {
             *sum = kind.merge(sum.clone(), value.clone());
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.buckets.len()
     }
 
     /// The buckets and their values.

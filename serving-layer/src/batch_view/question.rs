@@ -18,6 +18,8 @@ pub(super) struct Question {
     counted: Arc<Counted>,
     key: GroupKey,
     fold: Fold,
+    /// Behind so many cells, and one more, nothing is read.
+    most: usize,
     /// In the order of time.
     pieces: Vec<Piece>,
 }
@@ -31,6 +33,11 @@ struct Piece {
 }
 
 impl Question {
+    /// The same, of no more than so many cells, and one more.
+    pub(super) fn up_to(self, most: usize) -> Question {
+        Question { most, ..self }
+    }
+
     /// How many rows the parts have at most.
     pub(super) fn rows(&self) -> usize {
         let rows = self.pieces.iter().map(|piece| match &piece.part {
@@ -77,8 +84,13 @@ impl Question {
         let mut cells = Cells::new(&self.counted.metric, self.fold);
         let key = self.key.as_str().as_bytes();
         for piece in &self.pieces {
+            if cells.count() > self.most {
+                break;
+            }
             let found = piece.segment.rows(key, &piece.part, &mut access, &mut |slot, values| {
-                cells.push(piece.bucket(slot), values);
+                if cells.count() <= self.most {
+                    cells.push(piece.bucket(slot), values);
+                }
             });
             match found {
                 Ok(()) => {}
@@ -111,7 +123,7 @@ impl View {
                 month.pieces(*first, self.counted.metric.grain_us, range, fold, &mut pieces);
             }
         }
-        Question { counted: Arc::clone(&self.counted), key: key.clone(), fold, pieces }
+        Question { counted: Arc::clone(&self.counted), key: key.clone(), fold, most: usize::MAX, pieces }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The routes that answer about metrics.
 //!
 //! - `definitions`: what is counted, and how fresh its answers are;
-//! - `query`: the parameters of the next two;
+//! - `query`: how parameters are read, and those of the next two;
 //! - `total`: one value per measure;
 //! - `series`: one value per measure and step;
 //! - `top`: the largest keys; `keys`: the values of a column; `all_keys`: the parameters that both share;

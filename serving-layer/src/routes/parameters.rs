@@ -30,9 +30,7 @@ impl Parameters {
         let mut pairs: Vec<(String, String)> = Vec::new();
         let given = query.unwrap_or_default();
         if given.split('&').nth(MOST).is_some() {
-            let (name, _) = given.split_once(['=', '&']).unwrap_or((given, ""));
-            let detail = format!("there are more than {MOST} parameters: ask for less at a time");
-            return Err(Problem::parameter(name, detail));
+            return Err(too_many(given.split(['=', '&']).next().unwrap_or_default()));
         }
         for pair in given.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -44,8 +42,11 @@ impl Parameters {
     }
 
     /// Parameters that did not come as a query string.
-    pub(crate) fn of(pairs: Vec<(String, String)>) -> Parameters {
-        Parameters(pairs)
+    ///
+    /// # Errors
+    /// If there are too many. Each is compared with all others.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Result<Parameters, Problem> {
+        if pairs.len() > MOST { Err(too_many(&pairs[0].0)) } else { Ok(Parameters(pairs)) }
     }
 
     /// Refuses a name that is repeated but may not be, and one that is repeated with the same value.
@@ -164,6 +165,10 @@ impl Parameters {
         };
         Err(Problem::parameter(name, detail))
     }
+}
+
+fn too_many(first: &str) -> Problem {
+    Problem::parameter(first, format!("there are more than {MOST} parameters: ask for less at a time"))
 }
 
 fn decoded(text: &str) -> Option<String> {

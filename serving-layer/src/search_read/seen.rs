@@ -60,12 +60,10 @@ impl Seen {
     pub(super) fn as_of(&mut self, ids: &[PartitionId], now_us: i64, refresh_us: i64) -> Option<i64> {
         self.partitions.retain(|id, _| ids.contains(id));
         let visible_us = now_us.saturating_sub(refresh_us);
-        let mut least = None;
-        for id in ids {
-            let at_us = self.partitions.get_mut(id)?.as_of(visible_us)?;
-            least = Some(least.map_or(at_us, |least: i64| least.min(at_us)));
-        }
-        least
+        // Each of them is asked, also where one is not known: otherwise those behind it would forget nothing.
+        let of_each = ids.iter().map(|id| self.partitions.get_mut(id)?.as_of(visible_us));
+        let of_each: Vec<Option<i64>> = of_each.collect();
+        of_each.into_iter().collect::<Option<Vec<i64>>>()?.into_iter().min()
     }
 }
 
@@ -124,6 +122,21 @@ mod tests {
         assert_eq!(seen.as_of(&[id(0)], 200, REFRESH), Some(100));
         seen.of(1, "b");
         assert_eq!(seen.as_of(&[id(0)], 200, REFRESH), None, "another of that number has lanes of its own");
+    }
+
+    #[test]
+    fn where_one_partition_stays_unknown_the_others_remember_no_more_than_they_need() {
+        let mut seen = Seen::default();
+        seen.of(1, "a");
+        for n in 0..1_000 {
+            // A build lacks the first partition, so it has no cursor.
+            seen.end(&id(0), n, n);
+            seen.end(&id(1), n, n);
+            seen.cursor(&id(1), n, n);
+            assert_eq!(seen.as_of(&[id(0), id(1)], n, REFRESH), None);
+        }
+        let OfPartition { ends, cursors } = &seen.partitions[&id(1)];
+        assert!(cursors.len() <= 12 && ends.len() <= 12, "{} cursors, {} ends", cursors.len(), ends.len());
     }
 
     #[test]

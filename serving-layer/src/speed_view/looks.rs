@@ -131,7 +131,7 @@ impl Looks {
 
 /// Lets other tasks run until `count` does not grow by that any more: those that are ready, and those whose connections can be read. Where
 /// there are none, it returns at once. Each further round has added something, and no connection adds twice, so there is an end.
-async fn until_none_is_added(count: impl Fn() -> usize) {
+pub(crate) async fn until_none_is_added(count: impl Fn() -> usize) {
     let mut before = 0;
     loop {
         let now = count();

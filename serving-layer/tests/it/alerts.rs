@@ -1,11 +1,13 @@
 //! Alerts: judged on complete answers by one process, written once, and told at least once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use platform::settings::{Secret, Span};
 use serde_json::{Value, json};
 use shared_logic::catalog::Changed;
+use shared_logic::time::parse_rfc3339;
 use storage::FollowedVersions;
 use test_kit::{Receiver, catalogs};
 
@@ -216,6 +218,26 @@ async fn a_window_that_has_not_come_is_not_judged() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_ahead_is_not_believed() {
+    let (mut watched, begun, ahead_us) = (Watched::new().await, Instant::now(), Arc::new(AtomicI64::new(0)));
+    let (begin_us, by) = (parse_rfc3339(b"2026-04-24T09:30:01Z").expect("an instant"), Arc::clone(&ahead_us));
+    let elapsed_us = move || i64::try_from(begun.elapsed().as_micros()).expect("a short test");
+    watched.server.alert_clock = Some(Arc::new(move || begin_us + elapsed_us() + by.load(Ordering::SeqCst)));
+    // Longer than the test takes.
+    watched.server.settings.alerts.stale_after = Span::from_secs(86_400);
+    watched.server.serve().await;
+    watched.judged_to("2026-04-24T09:30:00Z").await;
+    // Counting has the same clock: the windows of the next minutes are empty, and nothing is missing in them.
+    ahead_us.store(360_000_000, Ordering::SeqCst);
+    watched.counts(&[LONG_AGO], "2026-04-24T09:36:00Z").await;
+    let alert = watched.in_state("unknown").await;
+    assert!(alert["reason"].as_str().is_some_and(|why| why.contains("was set ahead by 3")), "{alert}");
+    ahead_us.store(0, Ordering::SeqCst);
+    assert_eq!(watched.in_state("ok").await["judged_to"], "2026-04-24T09:30:00Z");
+    assert_eq!(watched.log.words(), ["unknown>ok", "ok>unknown", "unknown>ok"]);
+}
+
+#[tokio::test]
 async fn a_restart_tells_nothing_again() {
     let mut watched = Watched::serving().await;
     watched.fires().await;
@@ -334,6 +356,32 @@ async fn an_alert_that_another_version_does_not_declare_is_resolved() {
     let body = watched.server.until(ALERTS, |_, body| body["version"] == "v2").await;
     assert_eq!(body["alerts"], json!([]));
     assert_eq!(watched.receiver.told().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_owed_of_the_last_alert_is_posted_by_the_next_process() {
+    let mut watched = Watched::new().await;
+    let pointer = two(Changed::default());
+    let deployed = |number, pointer| resolved(number, pointer, &watched.server.catalog, catalogs::VIEWS);
+    let (known, followed) = FollowedVersions::given(deployed(2, pointer.clone()));
+    let promoted = pointer.promote("v2", None, Vec::new(), change("promote v2")).expect("promoted");
+    let promoted = deployed(3, promoted);
+    watched.server.versions = Some(followed);
+    watched.server.serve().await;
+    watched.judged_to("2026-04-24T09:30:00Z").await;
+    watched.fires().await;
+    watched.told(&["firing"]).await;
+    watched.server.until(ALERTS, |_, body| body["webhook"]["undelivered"] == 0).await;
+    watched.receiver.refuse(true);
+    known.send_replace(Arc::new(promoted));
+    let is_owed = |_: u16, body: &Value| body["alerts"] == json!([]) && body["webhook"]["undelivered"] == 1;
+    watched.server.until(ALERTS, is_owed).await;
+    // No alert is declared or known any more, and the receiver has not heard that this one is resolved.
+    watched.restarts().await;
+    watched.receiver.refuse(false);
+    watched.told(&["firing", "resolved"]).await;
+    watched.server.until(ALERTS, |_, body| body["webhook"]["undelivered"] == 0).await;
+    watched.each_id_is_written_once();
 }
 
 #[tokio::test]

@@ -160,6 +160,7 @@ async fn one_query_that_cannot_be_answered_is_named() {
         (with("stie", json!(1)), 400, "queries[1].stie"),
         (with("version", json!("v1")), 400, "queries[1].version"),
         (json!({"metric": "viewz", "answer": "total"}), 404, "queries[1]"),
+        (json!({"metric": "views", "answer": "top", "parameters": {"measure": "viewz"}}), 400, "queries[1].measure"),
     ] {
         let (got, problem) = posted(&server, "/v1/query", &json!({"queries": [total, query]})).await;
         assert_eq!((got, &problem["parameter"]), (status, &json!(parameter)), "{problem}");
@@ -177,6 +178,11 @@ async fn one_query_that_cannot_be_answered_is_named() {
         let (status, problem) = posted(&server, "/v1/query", &json!({"queries": vec![&total; count]})).await;
         assert_eq!((status, &problem["parameter"]), (400, &json!("queries")), "{problem}");
     }
+    // Each value would be compared with all others.
+    let many: Vec<String> = (0..1_001).map(|n| format!("v{n}")).collect();
+    let (status, problem) = posted(&server, "/v1/query", &json!({"queries": [with("video", json!(many))]})).await;
+    let detail = problem["detail"].as_str().expect("a text");
+    assert!(status == 400 && detail.contains("more than 1000 parameters"), "{problem}");
     let (status, problem) = posted(&server, "/v1/query?version=v9", &json!({"queries": [total]})).await;
     assert_eq!((status, &problem["parameter"]), (404, &json!("version")), "{problem}");
     let (status, headers, _) = sent(&server, "/v1/query", &[]).await;
@@ -205,6 +211,24 @@ async fn answers_are_sent_as_csv_to_those_who_accept_it() {
                     \"de\",\"2026-04-24T09:00:00Z\",\"2026-04-24T10:00:00Z\",1,9,9,9.0,\"speed\"\r\n";
     assert_eq!(series, expected);
     assert_eq!(text(&format!("{SERIES}?video=v9")).await, "video,start,end,views,dwell_ms,longest,mean_ms,layer\r\n");
+    let keys = "/v1/metrics/views/keys?by=video&limit=";
+    assert_eq!(text(&format!("{keys}2")).await, "video\r\n\"v, \"\"3\"\"\"\r\n\"v1\"\r\n");
+    for (limit, more) in [("2", "true"), ("3", "false")] {
+        for accept in ["text/csv", "application/json"] {
+            let (_, headers, _) = sent(&server, &format!("{keys}{limit}"), &[("accept", accept)]).await;
+            assert_eq!(text_of(&headers, "braid-more"), more, "{limit} {accept}");
+        }
+    }
+    let (_, headers, _) = sent(&server, TOTAL, &csv).await;
+    assert_eq!(text_of(&headers, "braid-more"), "", "it has no pages");
+    // That there is another page now is a change of a page whose rows are the same.
+    let page = format!("{keys}3");
+    let tag = text_of(&sent(&server, &page, &csv).await.1, "etag").to_owned();
+    let known = [csv[0], ("if-none-match", tag.as_str())];
+    assert_eq!(sent(&server, &page, &known).await.0, 304);
+    server.apply(0, &[("2026-04-24T09:06:30Z", "v4", "de", 1)], AS_OF).await;
+    let (status, headers, _) = sent(&server, &page, &known).await;
+    assert_eq!((status, text_of(&headers, "braid-more")), (200, "true"));
     // A problem is a problem, whatever is accepted; and an answer that lacks something says so.
     let (status, headers, _) = sent(&server, &format!("{SERIES}?step=7h"), &csv).await;
     assert_eq!((status, text_of(&headers, "content-type")), (400, "application/problem+json"));

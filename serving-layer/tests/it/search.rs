@@ -76,6 +76,7 @@ impl Builder {
             erasures: 0,
             rows: rows.len() as u64,
             loaded: 0,
+            beats: 0,
             begun_at_us: 0,
             equal_at_us: None,
         };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::test_server::{TOTAL, TestServer};
+use crate::test_server::{Row, TOTAL, TestServer};
 
 const AS_OF: &str = "2026-04-24T09:30:12Z";
 
@@ -100,6 +100,31 @@ async fn open_ends_are_found_in_the_data() {
     assert_eq!((status, &problem["parameter"]), (400, &json!("from")), "{problem}");
     assert!(problem["detail"].as_str().expect("a detail").contains("171 points"), "{problem}");
     assert_eq!(shape(&server.ok("/v1/metrics/views/series?step=1h").await).len(), 4);
+}
+
+#[tokio::test]
+async fn a_range_with_an_open_end_is_read_as_far_as_an_answer_can_go() {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[2]);
+    server.archive_begins().await;
+    let minute = |n: i64| -> &'static str { format!("2026-04-24T{:02}:{:02}:00Z", n / 60, n % 60).leak() };
+    let rows: Vec<Row> = (0..120).map(|n| (minute(n), "v1", "de", 1, Some(1), 1)).collect();
+    let version = server.archive_rows(0, 1).await;
+    server.view(&[1], version, &rows).await;
+    server.open(0, 1).await;
+    server.apply(0, &[(minute(0), "v1", "de", 1)], AS_OF).await;
+    server.settings.http.max_points = 100;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    for (query, most) in [("", 100), ("?from=2026-04-24T00:01:00Z", 100), ("?video=v1&video=v2", 50)] {
+        let (status, problem) = server.get(&format!("/v1/metrics/views/series{query}")).await;
+        assert_eq!((status, &problem["parameter"]), (400, &json!("from")), "{query}: {problem}");
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains(&format!("more than {most} steps of 1m")), "{query}: {detail}");
+    }
+    let to = minute(100);
+    let whole = server.ok(&format!("/v1/metrics/views/series?to={to}")).await;
+    assert_eq!(shape(&whole).len(), 100, "as many as there may be");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use platform::store::{Commit, Committed, Store, Table};
 use polars::prelude::{DataFrame, DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
-use serving_layer::{AlertLog, LogClient, ServeError, Server, TopicClient};
+use serving_layer::{AlertClock, AlertLog, LogClient, ServeError, Server, TopicClient};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Asked, Note};
@@ -53,6 +53,8 @@ pub(crate) struct TestServer {
     pub(crate) versions: Option<FollowedVersions>,
     /// Where alerts are written; `None`: none are judged.
     pub(crate) alerts: Option<Arc<dyn AlertLog>>,
+    /// The clock by which they are judged; `None`: the machine's.
+    pub(crate) alert_clock: Option<AlertClock>,
     /// The first day that views hold, in days since 1970.
     pub(crate) retired_before: Option<i64>,
     connection: MultiplexedConnection,
@@ -94,6 +96,7 @@ impl TestServer {
             shutdown: Shutdown::new(),
             versions: None,
             alerts: None,
+            alert_clock: None,
             retired_before: None,
             serving: None,
             http: reqwest::Client::new(),
@@ -141,8 +144,12 @@ impl TestServer {
         let alone = || FollowedVersions::fixed(DeployedVersions::alone(self.catalog.clone()));
         let versions = self.versions.clone().unwrap_or_else(alone);
         let server = Server::bind_with(&self.settings, versions, topics, logs).await?;
-        Ok(match &self.alerts {
+        let server = match &self.alerts {
             Some(log) => server.with_alerts(Arc::clone(log)),
+            None => server,
+        };
+        Ok(match &self.alert_clock {
+            Some(clock) => server.with_alert_clock(Arc::clone(clock)),
             None => server,
         })
     }

@@ -1,5 +1,6 @@
 //! The largest keys, and which keys there are, of one layer and of both.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use shared_logic::log::PartitionId;
 use shared_logic::time::DAY_US;
@@ -118,6 +119,25 @@ async fn keys_are_ranked_by_any_value_over_any_range_and_of_any_columns() {
         pairs["rows"],
         "all columns, unless some are named"
     );
+}
+
+#[tokio::test]
+async fn equal_questions_share_a_sweep() {
+    let mut server = counted().await;
+    server.serve().await;
+    server.until_complete(TOP).await;
+    for path in [TOP, KEYS] {
+        let before = server.calls("hscan").await;
+        let alone = server.ok(path).await;
+        let one = server.calls("hscan").await - before;
+        assert!(one > 0, "{path}");
+        let answers = join_all((0..40).map(|_| server.ok(path))).await;
+        for answer in answers {
+            assert_eq!((&answer["rows"], &answer["keys"]), (&alone["rows"], &alone["keys"]));
+        }
+        let all = server.calls("hscan").await - before - one;
+        assert!(all <= 10 * one, "{path}: {all} scans for 40 requests, and {one} for one");
+    }
 }
 
 #[tokio::test]

@@ -133,6 +133,12 @@ impl AlertState {
         AlertState { unknown: Some(reason), ..self.clone() }
     }
 
+    /// The state while the clock cannot be believed. Of the windows that seem to come meanwhile nobody knows whether they have: the next one is
+    /// judged as if it were the first.
+    pub fn interrupted(&self, reason: String) -> AlertState {
+        AlertState { end_us: None, ..self.not_known(reason) }
+    }
+
     /// What stays at that moment, microseconds since 1970. A window that ends later was judged by a clock that was ahead: the next one is
     /// judged as if it were the first, so that an alert does not stand still until that moment has come.
     pub fn as_of(&self, now_us: i64) -> AlertState {

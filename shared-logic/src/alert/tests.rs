@@ -247,6 +247,17 @@ fn a_window_that_has_not_come_does_not_hold_up_the_next_one() {
 }
 
 #[test]
+fn after_an_interruption_the_wait_begins_anew() {
+    let pending = after(state(), &[(60, Verdict::Holds)]).interrupted("the clock".to_owned());
+    assert_eq!((pending.word(), pending.end_us), (StateWord::Unknown, None));
+    assert_eq!(after(pending, &[(120, Verdict::Holds)]).phase, Phase::Pending { since_us: 120 });
+    let firing = after(state(), &[(60, Verdict::Holds), (120, Verdict::Holds)]);
+    let unknown = firing.interrupted("the clock".to_owned());
+    assert_eq!((firing.notice(&unknown), unknown.clone().interrupted("the clock".to_owned())), (None, unknown.clone()));
+    assert_eq!(unknown.notice(&after(unknown.clone(), &[(180, Verdict::Holds)])), None, "it still fires");
+}
+
+#[test]
 fn a_definition_is_what_decides_when_an_alert_fires() {
     let hash = |text: &str| {
         let catalog = Catalog::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));

@@ -11,6 +11,8 @@ pub const WRITTEN_AT: &str = "_written_at";
 pub const SLICE: &str = "braid_slice";
 /// What the query string of a search says besides fields, so that no field of an index may be called so.
 pub const SEARCH_WORDS: [&str; 5] = ["q", "limit", "offset", "sort", "version"];
+/// How the names of the tables begin that hold what indexes follow of streams.
+const OF_STREAM: &str = "stream.";
 
 /// A search index: of each id a document with some fields of its latest row (I1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +135,9 @@ impl Catalog {
     pub fn indexed_table(&self, index: &Index) -> String {
         match &index.from {
             IndexFrom::Table(table) => table.clone(),
-            IndexFrom::Stream(stream) => format!("stream.{}.{}", self.deployment.archive_name(stream), index.id),
+            IndexFrom::Stream(stream) => {
+                format!("{OF_STREAM}{}.{}", self.deployment.archive_name(stream), index.id)
+            }
         }
     }
 
@@ -154,7 +158,34 @@ impl Catalog {
     }
 }
 
+/// Whether that is the name of a materialised table that holds what indexes follow of the stream with that archive, by whatever field is their id.
+pub fn is_indexed_table(name: &str, archive: &str) -> bool {
+    let of = name.strip_prefix(OF_STREAM).and_then(|rest| rest.rsplit_once('.'));
+    of.is_some_and(|(of, _)| of == archive)
+}
+
 /// Whether every id occurs once, so that it does not matter in which partitions its records lie.
 pub(super) fn occurs_once(from: &IndexFrom, id: &str) -> bool {
     matches!(from, IndexFrom::Stream(_)) && id == OUTPUT_ID
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_a_stream_is_told_from_those_of_other_streams_and_generations() {
+        assert!(is_indexed_table("stream.clicks.user", "clicks"));
+        assert!(is_indexed_table("stream.clicks.v2.user", "clicks.v2"));
+        for (name, archive) in [
+            ("stream.clicks.v2.user", "clicks"),
+            ("stream.clicks.user", "clicks.user"),
+            ("stream.click.user", "clicks"),
+            ("stream.clicks", "clicks"),
+            ("clicks.user", "clicks"),
+            ("clicks", "clicks"),
+        ] {
+            assert!(!is_indexed_table(name, archive), "{name} {archive}");
+        }
+    }
 }

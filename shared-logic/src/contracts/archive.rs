@@ -17,8 +17,8 @@ mod registration;
 mod schemas;
 
 pub use facts::{
-    ColumnsOnly, Decodable, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LeftIn, LogFacts, Lost,
-    NotHeld, PartitionFacts, Place, Rejects, TopicLog, Unreached, WhyNotHeld, import_log,
+    Appended, AppendedTo, ColumnsOnly, Decodable, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords,
+    LeftIn, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog, Unreached, WhyNotHeld, import_log,
 };
 pub use headers::{headers_of, headers_text};
 pub use older_layout::{Documents, OlderLayout};
@@ -105,6 +105,12 @@ pub fn record_columns() -> [(PlSmallStr, DataType); 10] {
         (ERROR, DataType::String),
     ];
     columns.map(|(name, dtype)| (name.into(), dtype))
+}
+
+/// The consumer group of the archivers of an archive, which divides its topic's partitions among them. Names hold no dots, so no other
+/// group has so many parts of which the last is `records`.
+pub fn group(deployment: &str, archive: &str) -> String {
+    format!("braid.{deployment}.archive.{archive}.records")
 }
 
 /// The path of a source's archive below the deployment's root, `<store.url>/<name>`.

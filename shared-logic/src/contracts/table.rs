@@ -15,6 +15,7 @@ use polars::prelude::{DataType, Field, PlSmallStr, Schema};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::archive::Erasure;
 use crate::catalog::{DefinitionHash, RulesHash, Source};
 use crate::log::Offsets;
 use crate::schema::{Field as SourceField, INSTANT};
@@ -42,9 +43,12 @@ pub const IS_DELETED: &str = "_deleted";
 /// A table never has more shares.
 pub const SHARES_MAX: u32 = 1 << 10;
 
+/// The folder of all such tables.
+pub const FOLDER: &str = "tables";
+
 /// Where the table lies below the deployment's root, `<store.url>/<name>`.
 pub fn path(table: &str) -> String {
-    format!("tables/{table}")
+    format!("{FOLDER}/{table}")
 }
 
 /// The fields that the catalog declares for the table that this source is; what it has besides is the time of the change.
@@ -135,11 +139,34 @@ impl Note {
     pub fn others(&self) -> u64 {
         self.others.values().map(|others| others.rows).sum()
     }
+
+    /// Whether rows with this note, or what lies beside them, may name what an erasure took out of their archive afterwards.
+    pub fn is_of_before(&self, erasure: &Erasure) -> bool {
+        let holds_some = self.rows > 0 || !self.others.is_empty();
+        holds_some && erasure.parts.iter().any(|part| self.archive_version < part.version)
+    }
+
+    /// The note of the same table without any row, as of a version of the archive of which it stands for nothing: whoever follows it again reads
+    /// all of that.
+    #[must_use]
+    pub fn emptied(&self, archive_version: u64, committed_at_us: i64) -> Note {
+        Note {
+            next: Offsets::default(),
+            archive_version,
+            rows: 0,
+            others: BTreeMap::new(),
+            superseded: BTreeMap::new(),
+            committed_at_us,
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contracts::archive::{ErasedPart, Facts};
+    use crate::log::PartitionId;
 
     #[test]
     fn a_share_is_divided_into_two() {
@@ -158,6 +185,33 @@ mod tests {
                 .collect::<std::collections::BTreeSet<u32>>()
         };
         assert_eq!(used(8), (0..8).collect());
+    }
+
+    #[test]
+    fn what_is_emptied_names_nobody_and_stands_for_nothing() {
+        let mut facts = Facts::default();
+        let part = ErasedPart { version: 8, rules: RulesHash::from("r"), list: String::new(), events: 1, at_us: None };
+        facts.erase("x", Some(part), Some(0));
+        let erasure = &facts.erasures[0];
+        let note = Note {
+            definition: DefinitionHash::of_none(),
+            rules: RulesHash::from("r"),
+            next: [(PartitionId::new("l", 0), 5)].into_iter().collect(),
+            archive_version: 7,
+            rows: 1,
+            shares: 2,
+            others: [(1, Others { path: "a".to_owned(), size: 700, rows: 3 })].into(),
+            superseded: [("b".to_owned(), 5)].into(),
+            committed_at_us: 9,
+        };
+        assert!(note.is_of_before(erasure));
+        assert!(Note { rows: 0, ..note.clone() }.is_of_before(erasure), "what lies beside names it, too");
+        assert!(Note { others: BTreeMap::new(), ..note.clone() }.is_of_before(erasure));
+        assert!(!Note { archive_version: 8, ..note.clone() }.is_of_before(erasure));
+        let emptied = note.emptied(8, 10);
+        assert!(!emptied.is_of_before(erasure) && emptied.superseded.is_empty());
+        assert_eq!((emptied.rows, emptied.others(), emptied.next.iter().count()), (0, 0, 0));
+        assert_eq!((emptied.archive_version, emptied.shares, emptied.committed_at_us), (8, 2, 10));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | `instance` | one life of the hash, from when it was filled |
 //! | `basis` | what decides what a change is, and what a row; and how often events of the table were erased before: [`Basis`] |
 //! | `witness` | the last record before the cursor (R12), if it is known |
-//! | `filling` | instead of all that: the instance that is being filled, which nobody reads |
+//! | `filling` | instead of all that: the instance that is being filled, another one after each step, which nobody reads |
 //! | `=<key>` | the last change of that key: [`HeldChange`] |
 //!
 //! A partition that has no such hash is *filled*: from the newest materialised table at its offset or, where nothing can be missing
@@ -72,7 +72,7 @@ pub fn field_of(key: &str) -> String {
 pub enum Slot {
     /// Nothing.
     Missing,
-    /// Rows that are being filled in, which nobody reads.
+    /// Rows that are being filled in, which nobody reads; the instance names how far.
     Filling(Instance),
     /// Rows.
     Rows(Held),
@@ -150,12 +150,13 @@ impl Slot {
         }
     }
 
-    /// Fills rows in.
+    /// Fills rows in, and names what is there anew: each step needs the one before. Where Redis has lost that, because it went back in
+    /// time, the filling cannot go on.
     ///
     /// # Errors
     /// What is there, if it is not being filled as that instance.
-    pub fn fill(&self, instance: Instance) -> Result<Slot, Slot> {
-        if *self == Slot::Filling(instance) { Ok(self.clone()) } else { Err(self.clone()) }
+    pub fn fill(&self, instance: Instance, next: Instance) -> Result<Slot, Slot> {
+        if *self == Slot::Filling(instance) { Ok(Slot::Filling(next)) } else { Err(self.clone()) }
     }
 
     /// Ends a filling: from now on these are rows as of a cursor.

@@ -2,11 +2,11 @@
 
 use std::iter;
 
-use super::{ALL, GroupKey, KeyPart, LentPart, push_json};
+use super::{ALL, GroupKey, KeyPart, LentPart, MISSING, push_json};
 use crate::schema::FieldType;
 
 /// What is asked of one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ColumnPattern {
     /// The key says this of it.
     Is(KeyPart),
@@ -96,7 +96,7 @@ impl KeyPattern {
             (_, None) => false,
             (Element::Is(text), Some(part)) => part == text,
             (Element::Any, Some(part)) => part != ALL,
-            (Element::Begins(text), Some(part)) => part != ALL && part.starts_with(text),
+            (Element::Begins(text), Some(part)) => part != ALL && part != MISSING && part.starts_with(text),
         };
         self.columns.iter().all(fits)
     }
@@ -108,7 +108,7 @@ impl GroupKey {
     pub fn values_of(key: &str, columns: usize) -> Vec<Option<serde_json::Value>> {
         let value = |text: &str| match text {
             ALL => None,
-            super::MISSING => Some(serde_json::Value::Null),
+            MISSING => Some(serde_json::Value::Null),
             text => Some(serde_json::from_str(text).unwrap_or(serde_json::Value::Null)),
         };
         texts(key, columns).map(value).collect()
@@ -194,6 +194,18 @@ mod tests {
         let anything =
             KeyPattern::new(&[ColumnPattern::beginning(FieldType::Int, ""), ColumnPattern::Is(KeyPart::All)]);
         assert!(anything.matches(&int(5)) && !anything.matches("[]"));
+    }
+
+    #[test]
+    fn what_is_absent_begins_with_nothing_however_it_is_written() {
+        for kind in [FieldType::Int, FieldType::Float, FieldType::Bool, FieldType::String, FieldType::Timestamp] {
+            for beginning in ["", "{", "{}", "n", "null"] {
+                let pattern = KeyPattern::new(&[ColumnPattern::beginning(kind, beginning)]);
+                for absent in [KeyPart::Missing, KeyPart::All] {
+                    assert!(!pattern.matches(&key(std::slice::from_ref(&absent))), "{kind:?} {beginning} {absent:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::catalog::{Index, IndexKind, SLICE};
 /// For how long the server remembers the version of a document that was deleted, in seconds (I1). No request is retried for so long, and no
 /// batch is sent that is older than half of it: so what arrives late does not bring back what was deleted.
 pub const GC_DELETES_S: u64 = 3_600;
+/// For how long a document is sent after it was asked what is there, in seconds (I1). A server that is started again remembers only what it
+/// had not flushed, so that is minutes, and not half of that hour.
+pub const SENT_WITHIN_S: u64 = GC_DELETES_S / 12;
 
 /// How large an index is to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

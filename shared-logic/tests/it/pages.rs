@@ -8,6 +8,7 @@ const EXAMPLES_PAGE: &str = include_str!("../../../docs/examples/README.md");
 const SOURCE: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n";
 const README: &str = include_str!("../../../README.md");
 const SHIPPED: &str = include_str!("../../../catalog.toml");
+const OF_MANIFESTS: &str = include_str!("../../../deploy/kubernetes/base/catalog.toml");
 /// The use cases that the page goes through, and how many of them have an example.
 const EXAMPLES: usize = 10;
 
@@ -30,6 +31,13 @@ fn each_example_can_be_added_to_the_shipped_catalog() {
         if let Err(mistakes) = Catalog::parse(&format!("{SHIPPED}\n{example}\n")) {
             panic!("{title}: {mistakes:?}");
         }
+    }
+}
+
+#[test]
+fn the_catalog_of_the_manifests_is_valid() {
+    if let Err(mistakes) = Catalog::parse(OF_MANIFESTS) {
+        panic!("{mistakes:?}");
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use shared_logic::index::GC_DELETES_S;
+use shared_logic::index::{GC_DELETES_S, SENT_WITHIN_S};
 
 /// For how long the server remembers what was deleted, unless it is started again.
 const REMEMBERED: Duration = Duration::from_secs(GC_DELETES_S);
@@ -32,7 +32,7 @@ impl Alone {
 
     /// From when on nothing may be written any more: after five minutes.
     pub(super) fn ends(self) -> Instant {
-        self.asked + REMEMBERED / 12
+        self.asked + Duration::from_secs(SENT_WITHIN_S)
     }
 }
 

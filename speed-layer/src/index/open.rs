@@ -64,16 +64,16 @@ pub(super) async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLan
 /// I3: what the server has refused of the build, if that is not too much.
 async fn known_refused(shared: &Shared) -> Result<RefusedIds, NotOpen> {
     let (client, index, number) = (&shared.client, &shared.index, shared.number);
-    let (first, count) = client.refused(index, number, 1).await?;
+    let count = client.count_refused(index, number).await?;
     if count > REFUSED_MAX {
         return Err(NotOpen::TooManyRefused { count, number });
     }
-    if count <= 1 {
-        return Ok(RefusedIds::new(&first));
+    if count == 0 {
+        return Ok(RefusedIds::default());
     }
-    let (refused, count) = client.refused(index, number, REFUSED_MAX + 1).await?;
+    let (refused, count) = client.refused_ids(index, number, REFUSED_MAX + 1).await?;
     if count > REFUSED_MAX {
         return Err(NotOpen::TooManyRefused { count, number });
     }
-    Ok(RefusedIds::new(&refused))
+    Ok(RefusedIds::new(refused))
 }

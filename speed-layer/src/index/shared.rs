@@ -174,6 +174,7 @@ mod tests {
             erasures: 0,
             rows: 0,
             loaded: 0,
+            beats: 0,
             begun_at_us: 0,
             equal_at_us: None,
         };

@@ -198,7 +198,7 @@ impl Lane<'_> {
         }
         self.counted = Some(now);
         let Shared { client, index, number, .. } = &**self.shared;
-        let (_, count) = answered(self.shared, self.stop, || client.refused(index, *number, 1)).await?;
+        let count = answered(self.shared, self.stop, || client.count_refused(index, *number)).await?;
         if count > REFUSED_MAX { Err(Interrupted::TooManyRefused { count }) } else { Ok(()) }
     }
 

@@ -70,13 +70,15 @@ pub(super) async fn refill(
     let (key, instance) = (shared.key(id), new_instance());
     done(id, shared.rows.begin(redis, &key, known.map(|held| held.instance), instance).await?)?;
     platform::failpoints::pass("tables::while_filling");
+    let mut filling = Filling { shared, id, key: &key, instance };
     let cursor = match (from, table) {
         (FilledFrom::Table(at), Some(table)) => {
-            Filling { shared, id, key: &key, instance }.fill(redis, &table).await?;
+            filling.fill(redis, &table).await?;
             at
         }
         (FilledFrom::Table(at) | FilledFrom::Log(at), _) => at,
     };
+    let instance = filling.instance;
     let witness = facts.partition(id).filter(|known| known.next == cursor).and_then(|known| known.witness);
     let held = Held { cursor, instance, basis: shared.basis(facts), witness };
     platform::failpoints::pass("tables::before_opening");
@@ -132,12 +134,13 @@ struct Filling<'a> {
     shared: &'a Shared,
     id: &'a PartitionId,
     key: &'a RowsKey,
+    /// What they are filled as by now.
     instance: Instance,
 }
 
 impl Filling<'_> {
     /// Fills in what a materialised table holds of the partition: rows, and what lies beside them.
-    async fn fill(&self, redis: &mut Connection, table: &MaterialisedTable) -> Result<(), NotOpen> {
+    async fn fill(&mut self, redis: &mut Connection, table: &MaterialisedTable) -> Result<(), NotOpen> {
         let source = &self.shared.source;
         for file in table.files().await? {
             let rows = table.read(&[file], &row_columns(source)).await?;
@@ -153,7 +156,7 @@ impl Filling<'_> {
 
     /// Fills in those of some changes that lie in the partition. `key` is the column of their keys.
     async fn fill_in(
-        &self,
+        &mut self,
         redis: &mut Connection,
         table: &MaterialisedTable,
         rows: LazyFrame,
@@ -170,7 +173,9 @@ impl Filling<'_> {
         let mut made = made.await.map_err(failed)?.into_iter().peekable();
         while made.peek().is_some() {
             let some = made.by_ref().take(ARGUMENTS).collect();
-            done(self.id, self.shared.rows.fill(redis, self.key, self.instance, some).await?)?;
+            let next = new_instance();
+            done(self.id, self.shared.rows.fill(redis, self.key, self.instance, next, some).await?)?;
+            self.instance = next;
         }
         Ok(())
     }

@@ -213,8 +213,8 @@ pub(super) fn foreign(operation: &'static str, answer: &Value) -> SearchError {
     SearchError::Foreign { operation, what: answer.to_string().chars().take(120).collect() }
 }
 
-/// A search, a refresh or a count is of use only if all shards have taken part.
-pub(super) fn of_all_shards(operation: &'static str, answer: Value) -> Result<Value, SearchError> {
+/// A refresh is of use only if no shard has failed. Copies that no server holds are not refreshed, and need not be.
+pub(super) fn of_all_copies(operation: &'static str, answer: Value) -> Result<Value, SearchError> {
     let shards = &answer["_shards"];
     match shards["failed"].as_u64() {
         Some(0) => Ok(answer),
@@ -224,6 +224,21 @@ pub(super) fn of_all_shards(operation: &'static str, answer: Value) -> Result<Va
             Err(SearchError::Busy { operation, status: 503, reason })
         }
         None => Err(foreign(operation, &answer)),
+    }
+}
+
+/// A search or a count is of use only if all shards have taken part. The server does not count one as failed that nobody holds, as after a
+/// restart: it answers without what is in that.
+pub(super) fn of_all_shards(operation: &'static str, answer: Value) -> Result<Value, SearchError> {
+    let answer = of_all_copies(operation, answer)?;
+    let shards = &answer["_shards"];
+    match (shards["total"].as_u64(), shards["successful"].as_u64()) {
+        (Some(total), Some(successful)) if successful >= total => Ok(answer),
+        (Some(total), Some(successful)) => {
+            let reason = format!("{} of {total} shards of the index are not there", total - successful);
+            Err(SearchError::Busy { operation, status: 503, reason })
+        }
+        _ => Err(foreign(operation, &answer)),
     }
 }
 
@@ -295,9 +310,13 @@ mod tests {
 
     #[test]
     fn an_answer_of_some_shards_is_none() {
-        assert!(of_all_shards("try", json!({"_shards": {"total": 2, "failed": 0}})).is_ok());
+        let of = |total, successful, failed| json!({"_shards": {"total": total, "successful": successful, "failed": failed}});
+        assert!(of_all_shards("try", of(2, 2, 0)).is_ok());
         let some = json!({"_shards": {"failed": 1, "failures": [{"reason": {"type": "t", "reason": "lost"}}]}});
         assert!(of_all_shards("try", some).expect_err("one failed").is_back_pressure());
+        let absent = of_all_shards("try", of(3, 1, 0)).expect_err("two are held by nobody");
+        assert!(absent.is_back_pressure() && absent.to_string().contains("2 of 3 shards"), "{absent}");
+        assert!(of_all_copies("try", of(2, 1, 0)).is_ok(), "a copy that nobody holds needs no refresh");
         assert!(matches!(of_all_shards("try", json!({})), Err(SearchError::Foreign { .. })));
     }
 

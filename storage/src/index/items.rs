@@ -154,9 +154,11 @@ fn outcome(item: &Value) -> Option<BulkOutcome> {
         // There was nothing to delete.
         404 if kind.is_empty() => BulkOutcome::Done,
         409 if kind == "version_conflict_engine_exception" => BulkOutcome::Newer,
-        // What a user may write is not for the document to mend.
-        401 | 403 => BulkOutcome::Later(words),
         _ if is_passing(status, kind) => BulkOutcome::Later(words),
+        // What a user may write is not for the document to mend.
+        401 | 403 => BulkOutcome::Later(format!(
+            "{words}; check search.user, search.password and search.api_key, and what they may write"
+        )),
         400..=499 => BulkOutcome::Refused(format!("{kind}: {words}")),
         _ => return None,
     })
@@ -180,13 +182,17 @@ mod tests {
         for (status, kind) in [
             (429, "cluster_block_exception"),
             (403, "cluster_block_exception"),
-            (403, "security_exception"),
             (400, "index_closed_exception"),
             (503, "unavailable_shards_exception"),
             (500, "i_o_exception"),
         ] {
             assert_eq!(of(status, kind), Some(later.clone()), "{status} {kind}");
         }
+        let refused = of(403, "security_exception");
+        assert!(
+            matches!(&refused, Some(BulkOutcome::Later(why)) if why.contains("why; check search.user")),
+            "{refused:?}"
+        );
         for kind in ["mapper_parsing_exception", "strict_dynamic_mapping_exception", "illegal_argument_exception"] {
             assert_eq!(of(400, kind), Some(BulkOutcome::Refused(format!("{kind}: why"))), "{kind}");
         }

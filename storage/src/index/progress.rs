@@ -5,12 +5,15 @@ use serde_json::{Value, json};
 use shared_logic::contracts::index::{Progress, Refused, progress_id, progress_index, refused_id};
 use shared_logic::log::PartitionId;
 
-use super::http::{Ask, NO_INDEX, foreign, kind, words};
+use super::http::{Ask, NO_INDEX, foreign, kind, of_all_shards, words};
 use super::items::{Lines, Unless};
+use super::read::KEPT;
 use super::{SearchClient, SearchError};
 
 /// How many documents of the progress index are read at once.
 const PAGE: u64 = 500;
+/// How many of them are forgotten by one request.
+const AT_ONCE: usize = 1_000;
 
 impl SearchClient {
     /// The progress of lanes of a build, in real time (`_mget`), in the order of `ids`; `None`: there is none.
@@ -113,12 +116,15 @@ impl SearchClient {
     /// # Errors
     /// [`SearchError`].
     pub async fn forget_refused(&self, index: &str, build: u64, ids: &[(String, u64)]) -> Result<(), SearchError> {
-        let mut lines = Lines::default();
-        for (id, version) in ids {
-            lines.push(&refused_id(index, build, id), Unless::Newer(*version), None);
-        }
         let name = progress_index(&self.deployment);
-        self.send_all("forget documents that the search server had refused", &name, lines).await.map(drop)
+        for some in ids.chunks(AT_ONCE) {
+            let mut lines = Lines::default();
+            for (id, version) in some {
+                lines.push(&refused_id(index, build, id), Unless::Newer(*version), None);
+            }
+            self.send_all("forget documents that the search server had refused", &name, lines).await?;
+        }
+        Ok(())
     }
 
     /// What was refused of a build, after a refresh of the progress index: at most so many, by id, and how many there are.
@@ -126,27 +132,79 @@ impl SearchClient {
     /// # Errors
     /// [`SearchError`].
     pub async fn refused(&self, index: &str, build: u64, limit: u64) -> Result<(Vec<Refused>, u64), SearchError> {
+        let read = |document: &mut Value| serde_json::from_value(document["record"].take()).ok();
+        self.refused_as(index, build, limit, &json!(true), read).await
+    }
+
+    /// The same without the documents, of which each may be large: ids and versions.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn refused_ids(
+        &self,
+        index: &str,
+        build: u64,
+        limit: u64,
+    ) -> Result<(Vec<(String, u64)>, u64), SearchError> {
+        let read = |document: &mut Value| {
+            let record = &document["record"];
+            Some((record["id"].as_str()?.to_owned(), record["version"].as_u64()?))
+        };
+        self.refused_as(index, build, limit, &json!(["record.id", "record.version"]), read).await
+    }
+
+    /// How many documents were refused of a build, after a refresh of the progress index.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn count_refused(&self, index: &str, build: u64) -> Result<u64, SearchError> {
+        const OPERATION: &str = "count what the search server has refused";
+        let name = progress_index(&self.deployment);
+        if !self.is_refreshed(&name).await? {
+            return Ok(0);
+        }
+        let (path, body) = ([name.as_str(), "_count"], json!({"query": about(index, build, &["refused"])}));
+        let answer = of_all_shards(OPERATION, self.http.ok(Ask::post(OPERATION, &path).json(&body)).await?)?;
+        answer["count"].as_u64().ok_or_else(|| foreign(OPERATION, &answer))
+    }
+
+    /// Makes everything visible that was written to the progress index. `false`: it was never created, and holds nothing.
+    async fn is_refreshed(&self, name: &str) -> Result<bool, SearchError> {
+        match self.refresh(name).await {
+            Err(SearchError::NoIndex { .. }) => Ok(false),
+            refreshed => refreshed.map(|()| true),
+        }
+    }
+
+    /// What of documents that were refused of a build is read: these fields, by that.
+    async fn refused_as<T>(
+        &self,
+        index: &str,
+        build: u64,
+        limit: u64,
+        fields: &Value,
+        read_one: impl Fn(&mut Value) -> Option<T>,
+    ) -> Result<(Vec<T>, u64), SearchError> {
         const OPERATION: &str = "read what the search server has refused";
         let name = progress_index(&self.deployment);
         let body = json!({
-            "size": limit.min(PAGE),
+            // A page has at least one.
+            "size": limit.clamp(1, PAGE),
             "track_total_hits": true,
             "query": about(index, build, &["refused"]),
             "sort": [{"id": "asc"}],
+            "_source": fields,
         });
-        match self.refresh(&name).await {
-            // What was never created holds nothing.
-            Err(SearchError::NoIndex { .. }) => return Ok((Vec::new(), 0)),
-            refreshed => refreshed?,
+        if !self.is_refreshed(&name).await? {
+            return Ok((Vec::new(), 0));
         }
-        let (mut scroll, total) = self.begin_scroll(OPERATION, &name, &body).await?;
+        let (mut scroll, total) = self.begin_scroll(OPERATION, &name, &body, KEPT).await?;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut refused = Vec::new();
         let read = async {
             while !scroll.page.is_empty() && refused.len() < most {
                 for (_, mut document) in std::mem::take(&mut scroll.page) {
-                    let record = document["record"].take();
-                    refused.push(serde_json::from_value(record).map_err(|_| foreign(OPERATION, &document))?);
+                    refused.push(read_one(&mut document).ok_or_else(|| foreign(OPERATION, &document))?);
                 }
                 if refused.len() < most {
                     self.next_page(&mut scroll).await?;
@@ -186,12 +244,11 @@ impl SearchClient {
     async fn forget_found(&self, query: Value) -> Result<(), SearchError> {
         const OPERATION: &str = "delete the documents about a build";
         let name = progress_index(&self.deployment);
-        match self.refresh(&name).await {
-            Err(SearchError::NoIndex { .. }) => return Ok(()),
-            refreshed => refreshed?,
+        if !self.is_refreshed(&name).await? {
+            return Ok(());
         }
         let body = json!({"size": PAGE, "query": query, "sort": ["_doc"], "_source": false, "track_total_hits": true});
-        let (mut scroll, _) = self.begin_scroll(OPERATION, &name, &body).await?;
+        let (mut scroll, _) = self.begin_scroll(OPERATION, &name, &body, KEPT).await?;
         let delete = async {
             while !scroll.page.is_empty() {
                 let mut lines = Lines::default();

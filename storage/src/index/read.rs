@@ -1,13 +1,17 @@
 //! Searches, and all documents of a slice (I5, I6).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use shared_logic::catalog::SLICE;
 
-use super::http::{Ask, foreign, of_all_shards};
+use super::http::{Ask, foreign, of_all_copies, of_all_shards};
 use super::{SearchClient, SearchError};
 
-/// For how long the server keeps a scroll after each page.
-const KEPT: &str = "5m";
+/// For how long the server keeps a scroll after each page, unless more is asked for.
+pub(super) const KEPT: Duration = Duration::from_secs(5 * 60);
+/// The longest time for which servers keep one.
+const KEPT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a search has found.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +29,8 @@ pub struct Hits {
 pub struct Scroll {
     /// The server's name for it.
     pub id: String,
+    /// For how long the server keeps it after each page.
+    kept: String,
     /// Ids and documents of the page; an empty page is the end.
     pub page: Vec<(String, Value)>,
 }
@@ -54,7 +60,7 @@ impl SearchClient {
     pub async fn refresh(&self, index: &str) -> Result<(), SearchError> {
         const OPERATION: &str = "refresh an index";
         let path = [index, "_refresh"];
-        of_all_shards(OPERATION, self.http.ok(Ask::post(OPERATION, &path)).await?).map(drop)
+        of_all_copies(OPERATION, self.http.ok(Ask::post(OPERATION, &path)).await?).map(drop)
     }
 
     /// How many documents an index has that can be found.
@@ -68,19 +74,19 @@ impl SearchClient {
         answer["count"].as_u64().ok_or_else(|| foreign(OPERATION, &answer))
     }
 
-    /// Begins to read a slice of a build (`scroll`, sorted by `_doc`): what it holds is as of now. The server keeps it for five minutes
-    /// after each page. The field of the slice is left out of no document.
+    /// Begins to read a slice of a build (`scroll`, sorted by `_doc`): what it holds is as of now. The server keeps it for so long after each
+    /// page, and at least for five minutes. The field of the slice is left out of no document.
     ///
     /// # Errors
     /// [`SearchError`].
-    pub async fn scroll(&self, index: &str, slice: u32, page: u64) -> Result<Scroll, SearchError> {
+    pub async fn scroll(&self, index: &str, slice: u32, page: u64, kept: Duration) -> Result<Scroll, SearchError> {
         let body = json!({
             "size": page,
             "sort": ["_doc"],
             "query": {"term": {SLICE: slice}},
             "track_total_hits": true,
         });
-        Ok(self.begin_scroll("read a slice of an index", index, &body).await?.0)
+        Ok(self.begin_scroll("read a slice of an index", index, &body, kept).await?.0)
     }
 
     /// Begins to read what a search finds, and how much that is.
@@ -89,12 +95,15 @@ impl SearchClient {
         operation: &'static str,
         index: &str,
         body: &Value,
+        kept: Duration,
     ) -> Result<(Scroll, u64), SearchError> {
-        let (path, query) = ([index, "_search"], [("scroll", KEPT)]);
+        let kept = format!("{}s", kept.clamp(KEPT, KEPT_MAX).as_secs());
+        let (path, query) = ([index, "_search"], [("scroll", kept.as_str())]);
         let ask = Ask::post(operation, &path).query(&query).json(body);
         let mut answer = of_all_shards(operation, self.http.ok(ask).await?)?;
         let total = answer["hits"]["total"]["value"].as_u64().ok_or_else(|| foreign(operation, &answer))?;
-        Ok((Scroll { id: scroll_id(operation, &answer)?, page: page_of(operation, &mut answer)? }, total))
+        let (id, page) = (scroll_id(operation, &answer)?, page_of(operation, &mut answer)?);
+        Ok((Scroll { id, kept, page }, total))
     }
 
     /// Reads the next page.
@@ -103,7 +112,7 @@ impl SearchClient {
     /// [`SearchError`]; above all [`SearchError::Refused`] if the server has let it go.
     pub async fn next_page(&self, scroll: &mut Scroll) -> Result<(), SearchError> {
         const OPERATION: &str = "read the next page of an index";
-        let body = json!({"scroll": KEPT, "scroll_id": scroll.id});
+        let body = json!({"scroll": scroll.kept, "scroll_id": scroll.id});
         let ask = Ask::post(OPERATION, &["_search", "scroll"]).json(&body);
         let mut answer = of_all_shards(OPERATION, self.http.ok(ask).await?)?;
         scroll.id = scroll_id(OPERATION, &answer)?;
@@ -129,8 +138,12 @@ fn scroll_id(operation: &'static str, answer: &Value) -> Result<String, SearchEr
     Ok(id.to_owned())
 }
 
-/// Ids and documents of a page.
+/// Ids and documents of a page, which is a whole one or the last. A server that has a limit of its own for searches gives them up in the middle.
 fn page_of(operation: &'static str, answer: &mut Value) -> Result<Vec<(String, Value)>, SearchError> {
+    if answer["timed_out"] != false {
+        let reason = "the search server gave the reading up (search.default_search_timeout?)".to_owned();
+        return Err(SearchError::Busy { operation, status: 503, reason });
+    }
     let hits = hits(operation, answer)?;
     Ok(hits.into_iter().map(|mut hit| (id_of(&mut hit), hit["_source"].take())).collect())
 }
@@ -147,5 +160,17 @@ fn id_of(hit: &mut Value) -> String {
     match hit["_id"].take() {
         Value::String(id) => id,
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_the_server_gave_up_is_none() {
+        let answer = |timed_out| json!({"timed_out": timed_out, "hits": {"hits": [{"_id": "a", "_source": {"n": 1}}]}});
+        assert_eq!(page_of("try", &mut answer(false)).expect("whole"), [("a".to_owned(), json!({"n": 1}))]);
+        assert!(page_of("try", &mut answer(true)).expect_err("a part").is_back_pressure());
     }
 }

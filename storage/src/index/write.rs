@@ -46,7 +46,9 @@ pub enum NotWritten {
         index: String,
     },
     /// They have waited for so long that the server may have forgotten what was deleted since (I1).
-    #[error("documents for {index} have waited for too long to be written as they are")]
+    #[error(
+        "documents for {index} have waited for too long to be written as they are; try again, which begins with what is newest"
+    )]
     TooOld {
         /// The index.
         index: String,

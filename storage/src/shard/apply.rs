@@ -1,7 +1,8 @@
 //! R2: a micro-batch is added by reading the fields that it touches, merging, and writing them back in the script that moves
 //! the cursor. The script refuses a shard that is not as it was when it was read, so no other writer's counts are lost.
 //! Counters change only together with the cursor, so reading them takes no transaction, and may take two looks. What is known
-//! since it was written is not read again.
+//! since it was written is not read again. The second look reads the positions again: between both, a replica may have taken the place of the
+//! server, and what it holds may be older.
 //!
 //! While the script writes counters, the shard has no cursor. If a write fails, it keeps none, and the counters that were
 //! written are never read: when the shard is opened again it gets another instance.
@@ -41,16 +42,17 @@ impl ShardClient {
         }
         let answers: Vec<Value> = look.query_async(redis).await.map_err(of_redis)?;
         let mut answers = answers.into_iter();
-        let positions = from_redis_value::<Vec<Option<String>>>(answers.next().unwrap_or_default());
-        let positions = positions.map_err(|error| of_redis(RedisError::from(error)))?;
-        let state = state(&positions).map_err(|source| ShardError::unreadable(keys, source))?;
+        let shard = shard_in(keys, answers.next().unwrap_or_default())?;
         let mut held = Vec::with_capacity(additions.len());
         for names in unknown {
             let own = if names.is_empty() { None } else { answers.next() };
             held.push(Held { own: own.map_or(Ok(Vec::new()), fields).map_err(of_redis)?, further: Vec::new() });
         }
-        read_further(redis, keys, expected, additions, known, &mut held).await?;
-        Ok((state.map(|state| state.shard), held))
+        match read_further(redis, keys, expected, additions, known, &mut held).await? {
+            // The shard has to be as expected at both looks.
+            Some(later) if shard.as_ref().is_some_and(|shard| shard.expected() == *expected) => Ok((later, held)),
+            _ => Ok((shard, held)),
+        }
     }
 
     /// R2: writes merged additions to the expected slice and moves the cursor to `to`, if the shard is as expected.
@@ -96,7 +98,7 @@ impl ShardClient {
     }
 }
 
-/// Reads the fields that have to be read besides the group keys' own, if there are any.
+/// Reads the fields that have to be read besides the group keys' own, if there are any. Gives the shard as it was then.
 async fn read_further(
     redis: &mut Connection,
     keys: &ShardKeys,
@@ -104,9 +106,10 @@ async fn read_further(
     additions: &[Addition],
     known: &KnownFields,
     held: &mut [Held],
-) -> Result<(), ShardError> {
+) -> Result<Option<Option<Shard>>, ShardError> {
     let of_redis = |source| refused(keys, "read", source);
     let mut look = redis::pipe();
+    look.cmd("HMGET").arg(keys.shard()).arg(&FIELDS);
     let mut are_read = Vec::with_capacity(additions.len());
     for (addition, held) in additions.iter().zip(held.iter()) {
         let names = addition.further(known, &held.own).map_err(|source| ShardError::unreadable(keys, source))?;
@@ -116,14 +119,24 @@ async fn read_further(
         are_read.push(!names.is_empty());
     }
     if !are_read.contains(&true) {
-        return Ok(());
+        return Ok(None);
     }
     let answers: Vec<Value> = look.query_async(redis).await.map_err(of_redis)?;
+    let mut answers = answers.into_iter();
+    let later = shard_in(keys, answers.next().unwrap_or_default())?;
     let read = held.iter_mut().zip(are_read).filter(|(_, is_read)| *is_read).map(|(held, _)| held);
     for (held, answer) in read.zip(answers) {
         held.further = fields(answer).map_err(of_redis)?;
     }
-    Ok(())
+    Ok(Some(later))
+}
+
+/// The shard in an answer that holds its [`FIELDS`].
+fn shard_in(keys: &ShardKeys, answer: Value) -> Result<Option<Shard>, ShardError> {
+    let positions = from_redis_value::<Vec<Option<String>>>(answer);
+    let positions = positions.map_err(|error| refused(keys, "read", RedisError::from(error)))?;
+    let state = state(&positions).map_err(|source| ShardError::unreadable(keys, source))?;
+    Ok(state.map(|state| state.shard))
 }
 
 /// Adds a command that reads those fields. There is at least one.

@@ -1,7 +1,8 @@
 //! K6: all counters of a slice that has ended, some at a time.
 //!
 //! Nothing is added to such a slice, so a scan finds every field that is there from begin to end; a field may come twice. The slice may be
-//! dropped meanwhile, and with it its counters: whoever has scanned looks at the shard again before it believes what it has found.
+//! dropped meanwhile, and with it its counters: whoever has scanned looks at the shard again before it believes what it has found, and whether
+//! the server is still the same ([`ShardClient::life`]), as another one goes on at another place.
 
 use platform::redis::Connection;
 use redis::Value;

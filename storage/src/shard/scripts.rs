@@ -1,4 +1,4 @@
-//! The scripts. Each but `read` and `unlink` replies `{status, cursor, slices, definitions, instance, witnesses, truncated}`,
+//! The scripts. Each but `life`, `read` and `unlink` replies `{status, cursor, slices, definitions, instance, witnesses, truncated}`,
 //! where status is `done` or why nothing changed; `apply` replies `{failed, why}` if it could not write.
 
 use redis::Script;
@@ -27,6 +27,8 @@ pub struct Scripts {
     /// R8. Keys: shard, names of counters, counters. Arguments: the instance and the slice that they belong to. Unlinks them,
     /// and removes their names, unless the slice is still listed; replies how many.
     pub unlink: Script,
+    /// R10. Keys: shard. Replies with the name of one life of the data on its server.
+    pub life: Script,
     /// R10. Keys and arguments: shard, and what a [`Request`](shared_logic::contracts::speed_view::Request) names. Replies with
     /// the shard and, for each of what is wanted, the group key's chunks.
     pub read: Script,
@@ -44,6 +46,7 @@ impl Default for Scripts {
             drop: Script::new(include_str!("drop.lua")),
             delete: Script::new(include_str!("delete.lua")),
             unlink: Script::new(include_str!("unlink.lua")),
+            life: Script::new(include_str!("life.lua")),
             read: Script::new(include_str!("read.lua")),
         }
     }

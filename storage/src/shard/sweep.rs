@@ -8,6 +8,9 @@
 //!
 //! Where the cursor has not moved, nothing has changed, and no notes are needed. A Redis that takes no writes has no moving cursors,
 //! either, so a request that it refuses does no harm.
+//!
+//! All of that holds within one life of the data. A server that was started again, or a replica that took its place, may have gone back, and be
+//! at the same cursor again by the end. So both looks also ask for the name of that life.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +19,7 @@ use redis::Pipeline;
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::{Changes, ShardKeys, State};
 
-use super::{ShardClient, ShardError, refused};
+use super::{ShardClient, ShardError, call, refused};
 
 /// How long workers note what they write after they were asked, in milliseconds.
 const NOTED_MS: usize = 30_000;
@@ -100,6 +103,7 @@ impl ShardClient {
         wish: Wish<'_>,
     ) -> Result<Sweep, ShardError> {
         for _ in 0..ROUNDS {
+            let life = self.life(redis, keys).await?;
             let notes = self.ask_for_notes(redis, keys).await?;
             let Some(before) = self.state(redis, keys).await? else { return Ok(Sweep::NoShard) };
             let mut slices = BTreeMap::new();
@@ -116,6 +120,9 @@ impl ShardClient {
             if from != to && !self.overlay(redis, keys, wish, &notes, &mut changes, &mut slices).await? {
                 continue;
             }
+            if life != self.life(redis, keys).await? {
+                continue;
+            }
             let counts = |begin: &i64| *begin >= wish.from && after.shard.slices.contains(begin);
             slices.retain(|begin, _| counts(begin));
             return Ok(Sweep::Of(after, slices));
@@ -126,6 +133,15 @@ impl ShardClient {
     async fn state(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<Option<State>, ShardError> {
         let mut states = self.states(redis, std::slice::from_ref(keys)).await?;
         Ok(states.pop().flatten())
+    }
+
+    /// R10: names one life of the data on the server that holds the shard. If it is another one after several steps than before, a step may
+    /// have read what is older than another has read, or have gone on where another server has other fields.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn life(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<String, ShardError> {
+        call(redis, keys, "look at the server of", &self.scripts.life, &[], &[]).await
     }
 
     /// Asks workers to note what they write, and looks where the notes stand. A Redis that takes no writes refuses the request.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use platform::redis::Connection;
 use platform::settings::{Redis as Settings, Secret};
@@ -211,6 +211,28 @@ async fn changes_that_nobody_has_noted_are_not_guessed() {
     timeout(DEADLINE, moving).await.expect("in time").expect("no panic");
     let (_, slices) = of(worker.sweep(&mut redis, 0).await);
     assert_eq!(counts(&slices).len(), KEYS, "nothing moves any more");
+}
+
+/// As where a replica takes the place of its primary: what was read before may be newer than what is there now, whatever the cursor says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_of_another_life_of_the_data_is_read_again() {
+    let mut worker = Worker::new(KEYS).await;
+    worker.count().await;
+    let (server, looked) = (Arc::clone(&worker.server), AtomicUsize::new(0));
+    let is_wanted = |_: &str| {
+        if looked.fetch_add(1, Ordering::SeqCst) == KEYS / 2 {
+            let mut other = server.connection_blocking().expect("redis answers");
+            for of in [["127.0.0.1", "1"], ["NO", "ONE"]] {
+                redis::cmd("REPLICAOF").arg(&of).query::<()>(&mut other).expect("done");
+            }
+        }
+        true
+    };
+    let mut redis = connected(&worker.server).await;
+    let wish = Wish { definition: worker.definition(), from: 0, is_wanted: &is_wanted };
+    let (state, slices) = of(worker.client.read_in_steps(&mut redis, &worker.keys, wish).await.expect("redis answers"));
+    is_whole(&state, &slices, 0, KEYS);
+    assert!(looked.load(Ordering::SeqCst) >= 2 * KEYS, "it was read once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,12 +74,12 @@ impl Stored {
             1 | 2 => {
                 let instance =
                     if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
-                let (expected, rows) = (self.slot.fill(instance), some_rows(dice));
-                let reply = self.client.fill(&mut self.redis, &self.key, instance, arguments(&rows)).await;
+                let (expected, rows) = (self.slot.fill(instance, other), some_rows(dice));
+                let reply = self.client.fill(&mut self.redis, &self.key, instance, other, arguments(&rows)).await;
                 if expected.is_ok() {
                     self.rows.extend(rows);
                 }
-                (format!("fill {instance}"), reply, expected)
+                (format!("fill {instance} {other}"), reply, expected)
             }
             3 => {
                 let instance =
@@ -154,8 +154,11 @@ async fn a_redis_that_is_emptied_has_no_rows_and_takes_no_changes_of_before() {
     let (client, mut redis, key) = (TableRowsClient::default(), connect(&server).await, key("log"));
     let instance = Instance::new(1);
     let held = Held { cursor: 7, instance, basis: basis(1), witness: None };
-    client.begin(&mut redis, &key, None, instance).await.expect("redis answers");
-    client.fill(&mut redis, &key, instance, script::rows([("a", &[1][..])])).await.expect("redis answers");
+    client.begin(&mut redis, &key, None, Instance::new(2)).await.expect("redis answers");
+    let rows = script::rows([("a", &[1][..])]);
+    client.fill(&mut redis, &key, Instance::new(2), instance, rows.clone()).await.expect("redis answers");
+    let too_early = client.fill(&mut redis, &key, Instance::new(3), instance, rows).await.expect("redis answers");
+    assert_eq!(too_early, Reply::Differs(Slot::Filling(instance)), "a step that needs one that Redis does not have");
     let while_filling = client.read(&mut redis, std::slice::from_ref(&key), &["a"]).await.expect("read");
     assert_eq!(while_filling[0].0, Slot::Filling(instance), "nobody takes that for rows");
     client.open(&mut redis, &key, &held).await.expect("redis answers");

@@ -1,4 +1,8 @@
 //! Of what is encoded and written, what is committed.
+//!
+//! - `several`: archivers at random, who all believe whatever they like of their partitions.
+
+mod several;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -7,6 +11,7 @@ use polars::prelude::DataType;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::{LOG, OFFSET};
 use shared_logic::decode::Decoder;
+use shared_logic::log::PartitionId;
 use storage::Storage;
 
 use super::*;
@@ -72,7 +77,7 @@ impl World {
     }
 
     async fn commit(&self, archive: &mut Archive, buffer: Buffer) -> Result<Committed, RowsError> {
-        rows(archive, &self.source, "log", buffer, &BTreeMap::new()).await
+        rows(archive, &self.source, buffer, &BTreeMap::new()).await
     }
 
     /// How many files lie in the folders of days, whether a version of the archive names them or not.
@@ -113,18 +118,36 @@ fn of_log(log: &str, offsets: Range<i64>) -> Vec<(String, i64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_archivers_one_commits() {
+async fn of_two_archivers_of_one_partition_one_commits() {
     let world = World::begun().await;
-    let (mut one, mut other) = (world.archive().await, world.archive().await);
+    let (mut one, mut other, mut late) = (world.archive().await, world.archive().await, world.archive().await);
     let (of_one, of_other) = (world.read(&one, 0..5), world.read(&other, 0..6));
     let first = world.commit(&mut one, of_one).await.expect("tried");
     let second = world.commit(&mut other, of_other).await.expect("tried");
     assert_eq!((first, second), (Committed::At(2), Committed::Conflict));
-    assert_eq!(next(&other), Some(0), "the archiver that was too late still knows what it knew");
-    let without_rows = facts(&mut other, Facts::default(), None).await.expect("tried");
-    assert_eq!(without_rows, Committed::Conflict);
+    assert_eq!(next(&other), Some(5), "the archiver that was too late knows what came first");
+    let without_rows = facts(&mut late, Facts::default(), None).await.expect("tried");
+    assert_eq!(without_rows, Committed::Conflict, "what follows from all facts is not committed on others");
     let archive = world.archive().await;
     assert_eq!((next(&archive), archived(&archive).await), (Some(5), of_log("log", 0..5)));
+    assert_eq!(world.files(), 2, "the rows that came too late are in no version");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_archivers_of_two_partitions_both_commit() {
+    let world = World::begun().await;
+    let second = PartitionId::new("log", 1);
+    world.archive().await.change("BEGIN", |facts| facts.begin(&second, 0)).await.expect("begun");
+    let (mut one, mut other) = (world.archive().await, world.archive().await);
+    let (of_one, declared) = (world.read(&one, 0..5), other.columns().expect("read"));
+    let mut of_other = Buffer::new(&world.source, &declared, "log", &BTreeMap::from([(1, 0)]));
+    of_other.reach(1, 3);
+    let (first, second_one) = (world.commit(&mut one, of_one).await, world.commit(&mut other, of_other).await);
+    assert_eq!((first.expect("tried"), second_one.expect("tried")), (Committed::At(3), Committed::At(4)));
+    let known = other.facts();
+    assert_eq!(known, world.archive().await.facts());
+    let next = |id: &PartitionId| known.partition(id).map(|known| known.next);
+    assert_eq!((next(&id()), next(&second)), (Some(5), Some(3)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +164,6 @@ async fn what_was_encoded_before_the_log_lost_its_tail_is_not_committed() {
     assert_eq!(facts(&mut other, lost, None).await.expect("tried"), Committed::At(3));
 
     assert_eq!(world.commit(&mut one, ahead).await.expect("tried"), Committed::Conflict);
-    assert!(one.refresh().await.expect("read"));
     assert_eq!(archived(&one).await, of_log("log", 0..3));
     let declared = one.columns().expect("read");
     let again = Buffer::new(&world.source, &declared, "log", &BTreeMap::from([(0, 2)]));

@@ -253,7 +253,7 @@ impl Archiver {
 }
 
 /// Whether the archive of a source that keeps no bytes of events holds what its rules cannot decode.
-fn lacks_bytes(facts: &Facts, source: &Source) -> bool {
+pub(super) fn lacks_bytes(facts: &Facts, source: &Source) -> bool {
     source.kept_bytes == KeptBytes::Rejected && facts.not_decodable(&source.decoding_rules()).next().is_some()
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use platform::kafka::{Bound, KafkaError, Polled, Topic};
 use platform::store::Committed;
-use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::archive::{Facts, PartitionFacts};
 use shared_logic::log::{Check, PartitionId, Witness};
 use tracing::{error, warn};
 
@@ -21,6 +21,51 @@ use crate::archive_rows::lives::Lives;
 
 /// The windows of a search. The larger one bounds the memory that it takes.
 const WINDOWS: Sizes = Sizes { first: 1_000, most: 65_536 };
+
+/// How often a lost tail is committed again when others came first.
+const ATTEMPTS: u32 = 20;
+
+/// A partition whose log holds other records than the archive.
+struct LostTail {
+    id: PartitionId,
+    /// What was known of it when it was compared.
+    known: Option<PartitionFacts>,
+    /// The first offset at which it differs.
+    at: i64,
+    /// The record before that.
+    before: Option<Witness>,
+    /// Where the log starts.
+    start: i64,
+}
+
+/// A partition that goes on as another incarnation.
+struct Lost<'a> {
+    tail: &'a LostTail,
+    next: PartitionId,
+    lacks_unread: bool,
+}
+
+impl LostTail {
+    /// Begins the next incarnation in the facts, unless others have changed what is known of the partition.
+    fn lose(&self, facts: &mut Facts) -> Option<Lost<'_>> {
+        if facts.partition(&self.id) != self.known.as_ref() {
+            return None;
+        }
+        let next = facts.lose_tail(&self.id, self.at, self.before)?;
+        let lacks_unread = facts.lose_unread(&next, self.start);
+        Some(Lost { tail: self, next, lacks_unread })
+    }
+}
+
+impl Lost<'_> {
+    fn log(&self) {
+        let Lost { tail: LostTail { id, at, start, .. }, next, lacks_unread } = self;
+        error!(%id, %next, at, "the log lost its tail: from here on it holds other records than the archive; the partition continues as another incarnation");
+        if *lacks_unread {
+            error!(%next, from = start, to = at, "nothing is left in the log of what was archived, so records may have been written below it: answers have a gap until `braid lost accept`");
+        }
+    }
+}
 
 impl Archiver {
     /// Where the archive stands, and how the log is compared with it (R12).
@@ -55,21 +100,18 @@ impl Archiver {
     }
 
     /// Begins the next incarnation of every partition whose log differs from what is archived. `differs` names those, each
-    /// with an offset at which it does. If another archiver commits first, or the topic was created again, nothing changes,
-    /// and the next session looks again.
+    /// with an offset at which it does. If another archiver has gone on with one of them, or the topic was created again, nothing of it
+    /// changes, and the next session looks again.
     pub(super) fn lose_tails(&mut self, topic: &Topic, differs: &BTreeMap<i32, i64>) -> Result<(), SessionError> {
         let (starts, ends) = (self.offsets(topic, Bound::Start)?, self.offsets(topic, Bound::End)?);
         let of = |offsets: &BTreeMap<i32, i64>, partition: &i32| offsets.get(partition).copied().unwrap_or_default();
-        let mut facts = self.archive.facts();
+        let facts = self.archive.facts();
+        let mut tails = Vec::new();
         for (partition, seen) in differs {
             let id = facts.current(&topic.log, *partition);
             let (start, end) = (of(&starts, partition), of(&ends, partition));
             let (at, before) = self.first_difference(&facts, &id, start..end, *seen)?;
-            let Some(next) = facts.lose_tail(&id, at, before) else { continue };
-            error!(%id, %next, at, "the log lost its tail: from here on it holds other records than the archive; the partition continues as another incarnation");
-            if facts.lose_unread(&next, start) {
-                error!(%next, from = start, to = at, "nothing is left in the log of what was archived, so records may have been written below it: answers have a gap until `braid lost accept`");
-            }
+            tails.push(LostTail { known: facts.partition(&id).cloned(), id, at, before, start });
         }
         // R7: what was read again belongs to this log only if the topic still has its id.
         if self.describe()?.is_none_or(|now| now.log != topic.log) {
@@ -80,10 +122,26 @@ impl Archiver {
             );
             return Ok(());
         }
-        let committed = commit::facts(&mut self.archive, facts, None);
-        if self.runtime.block_on(committed)? == Committed::Conflict {
-            warn!(table = self.archive.path(), "another archiver writes to this archive; comparing again");
+        self.lose(&tails)
+    }
+
+    /// Commits that these tails are lost, on whatever others commit meanwhile of other partitions.
+    fn lose(&mut self, tails: &[LostTail]) -> Result<(), SessionError> {
+        for _ in 0..ATTEMPTS {
+            let before = self.archive.facts();
+            let mut facts = before.clone();
+            let lost: Vec<Lost<'_>> = tails.iter().filter_map(|tail| tail.lose(&mut facts)).collect();
+            if facts == before {
+                break;
+            }
+            let committed = commit::facts(&mut self.archive, facts, None);
+            if self.runtime.block_on(committed)? != Committed::Conflict {
+                lost.iter().for_each(Lost::log);
+                return Ok(());
+            }
+            self.runtime.block_on(self.archive.refresh())?;
         }
+        warn!(table = self.archive.path(), "another archiver writes to this archive; comparing again");
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use storage::Schemas;
 use tracing::warn;
 
 use super::pace::Pace;
+use super::share::Own;
 use super::waiting::Waiting;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
@@ -27,6 +28,8 @@ pub(super) const POLL_WAIT: Duration = Duration::from_millis(20);
 pub(super) struct Reading {
     /// The topic at the start of the session.
     pub(super) topic: Topic,
+    /// Which of its partitions are read.
+    pub(super) own: Own,
     /// Where its partitions ended when Kafka was last asked.
     pub(super) ends: BTreeMap<i32, i64>,
     /// When that was.
@@ -54,11 +57,13 @@ impl Reading {
         topic: Topic,
         positions: Positions,
         ends: BTreeMap<i32, i64>,
+        own: Own,
     ) -> Reading {
         let Positions { next, checks, incarnations } = positions;
         let buffer = Buffer::new(source, declared, &topic.log, &next).with_incarnations(&incarnations);
         Reading {
             topic,
+            own,
             ends,
             ends_asked: Instant::now(),
             buffer,
@@ -166,6 +171,14 @@ pub(super) struct Positions {
 }
 
 impl Positions {
+    /// Those of these partitions alone.
+    pub(super) fn of(mut self, partitions: &BTreeSet<i32>) -> Positions {
+        self.next.retain(|partition, _| partitions.contains(partition));
+        self.checks.retain(|partition, _| partitions.contains(partition));
+        self.incarnations.retain(|partition, _| partitions.contains(partition));
+        self
+    }
+
     /// Where reading starts: at the witness, so that it is compared before anything is taken.
     pub(super) fn starts(&self) -> BTreeMap<i32, i64> {
         let start = |partition: &i32, next: i64| self.checks.get(partition).map_or(next, Check::begins_at).min(next);

@@ -44,6 +44,7 @@ fn of_another() -> Build {
         erasures: 0,
         rows: 9,
         loaded: 0,
+        beats: 0,
         begun_at_us: 0,
         equal_at_us: None,
     }

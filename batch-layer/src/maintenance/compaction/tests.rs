@@ -34,7 +34,7 @@ async fn two_days(storage: &Storage, source: &Source) -> Archive {
             let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
             assert_eq!(buffer.push(record, &mut decoder), None);
         }
-        let committed = commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await.expect("tried");
+        let committed = commit::rows(&mut archive, source, buffer, &BTreeMap::new()).await.expect("tried");
         assert!(matches!(committed, Committed::At(_)), "{committed:?}");
     }
     archive

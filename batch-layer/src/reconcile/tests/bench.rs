@@ -179,7 +179,7 @@ impl Bench {
             let record = Incoming { partition, offset, timestamp_us, key: None, payload, headers: None };
             buffer.push(record, &mut decoder);
         }
-        archive::commit::rows(&mut self.archive, &source, log, buffer, &BTreeMap::new()).await
+        archive::commit::rows(&mut self.archive, &source, buffer, &BTreeMap::new()).await
     }
 
     /// Reconciles with a shard of the partition [`id`] that has this slice. Redis is not asked.

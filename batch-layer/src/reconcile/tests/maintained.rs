@@ -60,7 +60,7 @@ async fn archives(storage: Storage, source: Source, sent: Vec<Sent>, seed: u64) 
         if !buffer.has_progress() {
             return;
         }
-        archive::commit::rows(&mut archive, &source, LOG, buffer, &BTreeMap::new()).await.expect("tried");
+        archive::commit::rows(&mut archive, &source, buffer, &BTreeMap::new()).await.expect("tried");
         if dice.chance(20) {
             let schemas = storage::Schemas::new(&storage, "s", &Registry::new(&settings::Registry::default()));
             compact::compact(&mut archive, &source, &schemas, 2).await.expect("compacted");

@@ -119,7 +119,7 @@ impl Reports {
             headers: None,
         };
         buffer.push(record, &mut Decoder::new(&source));
-        let committed = archive::commit::rows(&mut self.users, &source, USERS, buffer, &BTreeMap::new()).await;
+        let committed = archive::commit::rows(&mut self.users, &source, buffer, &BTreeMap::new()).await;
         assert!(committed.is_ok(), "there is no other writer");
         self.said.say("users", USERS, next + 1);
     }

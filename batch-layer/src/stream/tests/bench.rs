@@ -219,7 +219,7 @@ impl Bench {
             let (key, payload) = (key.as_deref(), payload.as_deref());
             buffer.push(Incoming { partition, offset, timestamp_us, key, payload, headers }, &mut decoder);
         }
-        let committed = archive::commit::rows(archive, &source, log, buffer, &BTreeMap::new()).await.expect("written");
+        let committed = archive::commit::rows(archive, &source, buffer, &BTreeMap::new()).await.expect("written");
         assert!(matches!(committed, Committed::At(_)), "there is no other writer");
     }
 

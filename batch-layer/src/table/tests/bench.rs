@@ -38,7 +38,7 @@ pub(super) const DAY_US: i64 = 86_400_000_000;
 
 /// A change, as a producer sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     pub(super) log: &'static str,
     pub(super) partition: i32,
     pub(super) offset: i64,
@@ -51,10 +51,10 @@ pub(super) struct Sent {
 /// A row: its key, `n`, and which record changed it last.
 pub(super) type Row = (String, i64, (String, i32, i64, i64));
 
-pub(super) struct Bench {
-    pub(super) storage: Storage,
-    pub(super) catalog: Catalog,
-    pub(super) archive: Archive,
+pub(crate) struct Bench {
+    pub(crate) storage: Storage,
+    pub(crate) catalog: Catalog,
+    pub(crate) archive: Archive,
     _folder: tempfile::TempDir,
 }
 
@@ -63,7 +63,7 @@ impl Bench {
         Bench::of(CATALOG).await
     }
 
-    pub(super) async fn of(catalog: &str) -> Bench {
+    pub(crate) async fn of(catalog: &str) -> Bench {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
         let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
         let catalog = Catalog::parse(catalog).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
@@ -83,7 +83,7 @@ impl Bench {
     }
 
     /// Archives changes, which come in the order of their offsets, and begins partitions that they are the first ones of.
-    pub(super) async fn archived(&mut self, sent: &[Sent]) {
+    pub(crate) async fn archived(&mut self, sent: &[Sent]) {
         let payload = |sent: &Sent| sent.n.map(|n| format!(r#"{{"id":"{}","n":{n}}}"#, sent.key));
         let records: Vec<(&Sent, Option<String>)> = sent.iter().map(|sent| (sent, payload(sent))).collect();
         self.archived_as(&records).await;
@@ -116,14 +116,13 @@ impl Bench {
                 // What follows on a record that compaction has left out.
                 buffer.reach(sent.partition, sent.offset + 1);
             }
-            let committed = archive::commit::rows(&mut self.archive, &source, log, buffer, &BTreeMap::new())
-                .await
-                .expect("written");
+            let committed =
+                archive::commit::rows(&mut self.archive, &source, buffer, &BTreeMap::new()).await.expect("written");
             assert!(matches!(committed, Committed::At(_)), "there is no other archiver");
         }
     }
 
-    pub(super) async fn materialised(&self) -> Materialised {
+    pub(crate) async fn materialised(&self) -> Materialised {
         materialise(&self.storage, &self.catalog, self.table()).await.expect("materialised")
     }
 
@@ -134,7 +133,7 @@ impl Bench {
     }
 
     /// The table as a process that has just been started knows it.
-    pub(super) async fn opened(&self) -> MaterialisedTable {
+    pub(crate) async fn opened(&self) -> MaterialisedTable {
         self.storage.table("users").await.expect("read").expect("materialised")
     }
 
@@ -240,6 +239,6 @@ pub(super) fn ends(sent: &[Sent]) -> BTreeMap<PartitionId, i64> {
 }
 
 /// A change of a partition of one log.
-pub(super) fn sent(partition: i32, offset: i64, hour: i64, key: &str, n: Option<i64>) -> Sent {
+pub(crate) fn sent(partition: i32, offset: i64, hour: i64, key: &str, n: Option<i64>) -> Sent {
     Sent { log: "first", partition, offset, timestamp_us: DAY_US + hour * DAY_US / 24, key: key.to_owned(), n }
 }

@@ -1,17 +1,20 @@
 //! What search indexes follow: the rows of tables share by share, the last record of each id of a stream, and the keys of changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use platform::settings;
+use platform::registry::Registry;
+use platform::settings::{self, Settings};
 use platform::store::Committed;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::archive::{ErasedIn, Facts};
 use shared_logic::decode::Decoder;
 use shared_logic::index::{Documents, slice_of};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::table::RowValue;
-use storage::Storage;
+use storage::{Archive, MaterialisedTable, Schemas, Storage};
 
 use super::super::materialise::Bounds;
 use super::super::*;
@@ -19,6 +22,9 @@ use super::bench::{Bench, CATALOG, sent};
 use crate::archive;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
+use crate::erase::Condition;
+use crate::erase::commits::TakingOut;
+use crate::reconcile::Reconciler;
 
 const OF_TABLE: &str = r#"
 [indexes.users]
@@ -151,7 +157,7 @@ async fn archive_stream(storage: &Storage, catalog: &Catalog, records: &[(i64, &
         buffer.push(record, &mut decoder);
         buffer.reach(0, offset + 1);
     }
-    let committed = archive::commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await;
+    let committed = archive::commit::rows(&mut archive, source, buffer, &BTreeMap::new()).await;
     assert!(matches!(committed.expect("written"), Committed::At(_)));
 }
 
@@ -179,4 +185,114 @@ async fn of_a_stream_the_last_record_of_each_id_is_kept() {
     let made = materialise_subject(&storage, &subject).await.expect("materialised");
     assert_eq!((made.rows, made.rows_read, made.anew), (2, 1, false));
     assert_eq!(page(&documents(&storage, &catalog, "seen").await, "b"), "/4");
+}
+
+/// A stream of which the events of two users are archived, and the index `seen` has rows of them.
+struct Followed {
+    folder: tempfile::TempDir,
+    settings: Settings,
+    catalog: Catalog,
+    storage: Storage,
+    archive: Archive,
+}
+
+impl Followed {
+    async fn new() -> Followed {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
+        let settings = Settings { store, ..Settings::default() };
+        let catalog = Catalog::parse(OF_STREAM).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
+        archive_stream(&storage, &catalog, &[(0, "a", "/1", Some(AT_US)), (1, "b", "/2", Some(AT_US))]).await;
+        let archive = storage.archive("copied").await.expect("read").expect("created");
+        let followed = Followed { folder, settings, catalog, storage, archive };
+        assert_eq!(followed.materialised().await.rows, 2);
+        followed
+    }
+
+    async fn materialised(&self) -> Materialised {
+        let subject = Subject::of_index(&self.catalog, &self.catalog.indexes["seen"]);
+        materialise_subject(&self.storage, &subject).await.expect("materialised")
+    }
+
+    async fn table(&self) -> MaterialisedTable {
+        self.storage.table("stream.copied.user").await.expect("read").expect("materialised")
+    }
+
+    /// The one file of the table.
+    async fn file(&self) -> PathBuf {
+        let table = self.table().await;
+        let file = table.files().await.expect("listed").remove(0).path;
+        self.folder.path().join(&self.catalog.deployment.name).join(table.path()).join(file)
+    }
+
+    /// Erases what is archived of one of both users.
+    async fn erase(&mut self) {
+        let source = &self.catalog.sources["copied"];
+        let condition = Condition::parse(source, "user = 'a'", None).expect("a condition");
+        let schemas = Schemas::new(&self.storage, "copied", &Registry::new(&self.settings.registry));
+        let taken_out = TakingOut::new(source, schemas, &condition, 9).run(&mut self.archive).await.expect("erased");
+        assert_eq!(taken_out.events, 1);
+    }
+
+    /// Follows the erasure as a reconcile by that catalog does; gives how far it has come.
+    async fn reached(&mut self, catalog: &Catalog) -> Option<ErasedIn> {
+        let reconciler = Reconciler::new(&self.settings, &self.storage, catalog);
+        reconciler.try_follow_erasures(&catalog.sources["copied"], &mut self.archive).await.expect("looked");
+        self.archive.facts().erasures[0].versions.get(&catalog.deployment.version).copied()
+    }
+
+    /// As if no answer had counted the events for long. The file was written before that, and taken out of the table a moment ago.
+    async fn ages(&mut self, file: &Path) -> ErasedIn {
+        let dated = std::fs::File::options().write(true).open(file).expect("a file");
+        dated.set_modified(UNIX_EPOCH + Duration::from_secs(1)).expect("dated");
+        let long_ago = ErasedIn { uncounted_at_us: 2_000_000, deleted_at_us: None };
+        let (seen, version) = (self.archive.facts().erasures[0].clone(), self.catalog.deployment.version.clone());
+        let note = |facts: &mut Facts| facts.note_erased_in(&seen, &version, long_ago);
+        self.archive.change("TEST", note).await.expect("changed");
+        long_ago
+    }
+}
+
+/// An index has rows of a stream in a table of its own, which has to forget as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_of_a_stream_is_followed_until_the_rows_of_its_indexes_are_gone() {
+    let mut followed = Followed::new().await;
+    let (catalog, file) = (followed.catalog.clone(), followed.file().await);
+    followed.erase().await;
+    assert_eq!(followed.reached(&catalog).await, None, "the table still has the row");
+    let made = followed.materialised().await;
+    assert_eq!((made.rows, made.anew), (1, true));
+    assert!(followed.reached(&catalog).await.is_some(), "no version that is read has the row");
+    let long_ago = followed.ages(&file).await;
+    assert_eq!(followed.reached(&catalog).await, Some(long_ago), "a file of this store has the row");
+    assert!(file.exists(), "readers may need it");
+    std::fs::remove_file(&file).expect("removed");
+    assert!(followed.reached(&catalog).await.is_some_and(|reached| reached.deleted_at_us.is_some()));
+}
+
+/// No run materialises rows anew that no index follows any more, and no catalog names their table.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_no_index_follows_any_more_are_taken_out_by_an_erasure() {
+    let mut followed = Followed::new().await;
+    let file = followed.file().await;
+    let (without, _) = OF_STREAM.split_once("[indexes.seen]").expect("an index");
+    let without = Catalog::parse(without).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    assert_eq!(followed.storage.indexed_tables("copied").await.expect("listed"), ["stream.copied.user"]);
+    assert_eq!(followed.storage.indexed_tables("clicks").await.expect("listed"), [""; 0]);
+    followed.erase().await;
+    assert!(followed.reached(&without).await.is_some(), "no answer has the row");
+    let table = followed.table().await;
+    assert!(table.files().await.expect("listed").is_empty());
+    assert_eq!(table.note().map(|note| (note.rows, note.next.iter().count())), Some((0, 0)));
+    let long_ago = followed.ages(&file).await;
+    assert_eq!(followed.reached(&without).await, Some(long_ago), "a file of this store has the row");
+    std::fs::remove_file(&file).expect("removed");
+    assert!(followed.reached(&without).await.is_some_and(|reached| reached.deleted_at_us.is_some()));
+
+    // An index that follows them again has all rows that are left.
+    let made = followed.materialised().await;
+    assert_eq!((made.rows, made.next.get(&PartitionId::new("log", 0))), (1, Some(2)));
+    let found = documents(&followed.storage, &followed.catalog, "seen").await;
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["b"]);
 }

@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args, indexes: &Indexes) -> Result<ExitCode> {
             println!("{name}: no build is begun yet");
         }
         for (number, build) in &state.builds {
-            let (_, refused) = indexes.client.refused(name, *number, 0).await?;
+            let refused = indexes.client.count_refused(name, *number).await?;
             let versions = versions(indexes, name, build);
             let listed = Listed {
                 index: name,
@@ -137,6 +137,7 @@ mod tests {
             erasures: 0,
             rows: 12_000,
             loaded: 5_000,
+            beats: 0,
             begun_at_us: 1_777_022_999_000_000,
             equal_at_us: None,
         };

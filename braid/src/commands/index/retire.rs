@@ -110,6 +110,7 @@ mod tests {
             erasures: 0,
             rows: 1,
             loaded: 0,
+            beats: 0,
             begun_at_us: 0,
             equal_at_us: None,
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use platform::clock::now_us;
 use shared_logic::contracts::index::{REFUSED_MAX, Refused, build_name};
-use shared_logic::index::GC_DELETES_S;
+use shared_logic::index::SENT_WITHIN_S;
 use storage::{BulkItem, Pace, SearchClient, Written};
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +38,9 @@ pub(super) async fn run(args: Args, indexes: &Indexes) -> Result<ExitCode> {
     let state = client.state(&unit.index).await?.state;
     let (mut taken, mut left) = (0, 0);
     for (number, _) in state.followed(&unit.definition) {
+        let asked = Instant::now();
         let (refused, _) = client.refused(&unit.index, number, REFUSED_MAX + 1).await?;
-        let again = retry(client, &unit.index, number, &refused).await?;
+        let again = retry(client, &unit.index, number, &refused, too_old_at(asked)).await?;
         for Refused { id, reason, .. } in again.iter().take(NAMED) {
             println!("{}: {}", printable(id), printable(reason));
         }
@@ -50,12 +51,22 @@ pub(super) async fn run(args: Args, indexes: &Indexes) -> Result<ExitCode> {
     Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Sends these documents of a build again. Returns those that are refused again.
-async fn retry(client: &SearchClient, index: &str, number: u64, refused: &[Refused]) -> Result<Vec<Refused>> {
+/// Until when what was read at a moment is sent. Later, the server may have forgotten what was deleted since: one that is started again
+/// remembers only what it had not flushed.
+fn too_old_at(asked: Instant) -> Instant {
+    asked + Duration::from_secs(SENT_WITHIN_S)
+}
+
+/// Sends these documents of a build again, until that moment. Returns those that are refused again.
+async fn retry(
+    client: &SearchClient,
+    index: &str,
+    number: u64,
+    refused: &[Refused],
+    too_old_at: Instant,
+) -> Result<Vec<Refused>> {
     let (name, stop) = (build_name(client.deployment(), index, number), CancellationToken::new());
     let mut pace = Pace::new(client.settings().max_bulk.as_usize());
-    // Later, the server may have forgotten what was deleted since.
-    let too_old_at = Instant::now() + Duration::from_secs(GC_DELETES_S / 2);
     // One that was too large to be kept is not there to be sent.
     let (sendable, mut left): (Vec<Refused>, Vec<Refused>) =
         refused.iter().cloned().partition(|refused| !refused.document.is_empty());
@@ -89,6 +100,13 @@ fn divided(sent: &[Refused], written: Written) -> (Vec<Refused>, Vec<(String, u6
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_sent_that_was_read_longer_ago_than_a_lane_would_send_it() {
+        let asked = Instant::now();
+        let most = too_old_at(asked).duration_since(asked);
+        assert!(most <= Duration::from_secs(300), "a server that was started again has forgotten deletes: {most:?}");
+    }
 
     #[test]
     fn what_is_refused_again_stays_with_its_new_reason_and_the_rest_is_forgotten() {

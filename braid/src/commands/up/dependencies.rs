@@ -160,13 +160,14 @@ fn data_folder(settings: &Settings) -> Option<PathBuf> {
     (!path.contains("://")).then(|| PathBuf::from(path))
 }
 
-/// The URL with its password replaced, for printing.
+/// The URL with its password replaced and without parameters, of which one may be a password; for printing.
 fn without_password(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return "(set)".to_owned() };
     if url.password().is_some() {
         // This fails only for a URL without a host, which has no password either.
         let _ = url.set_password(Some("***"));
     }
+    url.set_query(None);
     url.to_string()
 }
 
@@ -178,6 +179,8 @@ mod tests {
     fn passwords_are_not_printed() {
         assert_eq!(without_password("redis://127.0.0.1:6379"), "redis://127.0.0.1:6379");
         assert_eq!(without_password("redis://me:secret@cache:6379/1"), "redis://me:***@cache:6379/1");
+        assert_eq!(without_password("redis+sentinel://s1/main?sentinel_password=secret"), "redis+sentinel://s1/main");
+        assert!(!without_password("redis-cluster://me:secret@a:1,b:2").contains("secret"));
     }
 
     #[tokio::test]

@@ -44,6 +44,7 @@ from .listings import (
     Versions,
 )
 from .question import Question
+from .rejected import Rejected, RejectedRecord, ShownBytes
 from .watch import Answered, Fresh, Troubled, Watch
 
 __all__ = [
@@ -73,10 +74,13 @@ __all__ = [
     "Promotion",
     "Question",
     "RateLimitedError",
+    "Rejected",
+    "RejectedRecord",
     "Report",
     "ReportRow",
     "Series",
     "ServerError",
+    "ShownBytes",
     "Status",
     "Stream",
     "StreamOutputs",

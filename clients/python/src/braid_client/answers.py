@@ -5,7 +5,7 @@ Each has the JSON that it was read from in `raw`: a newer platform may say more 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -114,7 +114,7 @@ class Total(Answer):
         batch, speed = provenance.member("batch"), provenance.member("speed")
         return Total(
             **_head(body),
-            keys=tuple(_key_total(of) for of in _of_keys(body)),
+            keys=_each_key(body, _key_total),
             batch_version=batch.maybe_integer("version"),
             committed_at=batch.maybe_instant("committed_at"),
             lag_ms=speed.maybe_integer("lag_ms"),
@@ -176,7 +176,7 @@ class Series(Answer):
     def of(body: Body) -> Series:
         return Series(
             **_head(body),
-            keys=tuple(_key_series(of) for of in _of_keys(body)),
+            keys=_each_key(body, _key_series),
             step=body.text("step"),
             tz=body.maybe_text("tz"),
             window=body.maybe_text("window"),
@@ -222,16 +222,7 @@ class Top(Answer):
             limit=body.integer("limit"),
             key=body.mapping("key"),
             ranked=body.integer("ranked"),
-            rows=tuple(
-                TopRow(
-                    key=row.mapping("key"),
-                    values=row.mapping("values"),
-                    layer=row.text("layer"),
-                    overflow=_overflow(row),
-                    bounds=_bounds(row),
-                )
-                for row in body.members("rows")
-            ),
+            rows=body.each("rows", _top_row),
         )
 
 
@@ -283,16 +274,16 @@ def _head(body: Body) -> dict[str, Any]:
         "end": body.maybe_instant("to"),
         "grain": body.text("grain"),
         "complete": body.flag("complete"),
-        "gaps": tuple(Gap.of(gap) for gap in body.members("gaps")),
+        "gaps": body.each("gaps", Gap.of),
         "authoritative": body.flag("authoritative"),
         "as_of": body.maybe_instant("as_of"),
         "raw": body.raw,
     }
 
 
-def _of_keys(body: Body) -> tuple[Body, ...]:
+def _each_key(body: Body, read: Callable[[Body], Of]) -> tuple[Of, ...]:
     """What an answer says of each key. That of one key stands in the answer itself."""
-    return body.members("keys") if body.has("keys") else (body,)
+    return body.each("keys", read) if body.has("keys") else (read(body),)
 
 
 def _key_total(body: Body) -> KeyTotal:
@@ -309,18 +300,25 @@ def _key_total(body: Body) -> KeyTotal:
 
 
 def _key_series(body: Body) -> KeySeries:
-    points = (
-        Point(
-            start=point.instant("start"),
-            end=point.maybe_instant("end"),
-            values=point.mapping("values"),
-            layer=point.text("layer"),
-            overflow=_overflow(point),
-            bounds=_bounds(point),
-        )
-        for point in body.members("points")
-    )
-    return KeySeries(key=body.mapping("key"), points=tuple(points), authoritative=body.flag("authoritative"))
+    return KeySeries(key=body.mapping("key"), points=body.each("points", _point), authoritative=body.flag("authoritative"))
+
+
+def _point(body: Body) -> Point:
+    return Point(start=body.instant("start"), end=body.maybe_instant("end"), **_of_both_layers(body))
+
+
+def _top_row(body: Body) -> TopRow:
+    return TopRow(key=body.mapping("key"), **_of_both_layers(body))
+
+
+def _of_both_layers(body: Body) -> dict[str, Any]:
+    """Merged values, and what is said of them."""
+    return {
+        "values": body.mapping("values"),
+        "layer": body.text("layer"),
+        "overflow": _overflow(body),
+        "bounds": _bounds(body),
+    }
 
 
 def _overflow(body: Body) -> Mapping[str, str]:

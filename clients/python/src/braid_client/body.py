@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
 from typing import Any, TypeVar
 
@@ -107,6 +107,19 @@ class Body:
     def maybe_members(self, name: str) -> tuple[Body, ...]:
         """Objects of a list that is left out if it is empty."""
         return self._members(name, self.maybe_items(name))
+
+    def each(self, name: str, read: Callable[[Body], T]) -> tuple[T, ...]:
+        """What is read of each object of a list."""
+        return tuple(read(body) for body in self.members(name))
+
+    def maybe_each(self, name: str, read: Callable[[Body], T]) -> tuple[T, ...]:
+        """The same of a list that is left out if it is empty."""
+        return tuple(read(body) for body in self.maybe_members(name))
+
+    def maybe_read(self, name: str, read: Callable[[Body], T]) -> T | None:
+        """What is read of an object that may be null or left out."""
+        body = self.maybe_member(name)
+        return None if body is None else read(body)
 
     def has(self, name: str) -> bool:
         return name in self.raw

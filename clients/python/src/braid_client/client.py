@@ -16,6 +16,7 @@ from .events import EventSource
 from .follow import Follow
 from .listings import Alerts, Metric, Report, ReportRow, Status, Stream, StreamOutputs, Table, TableRow, Versions
 from .question import Question
+from .rejected import Rejected
 from .transport import Limits, Transport
 from .watch import Watch
 from .written import Key, KeysAsked, Length, Moment, Parameters, columns, day, moment, others
@@ -82,7 +83,7 @@ class Client:
 
     def metrics(self) -> tuple[Metric, ...]:
         """All metrics, and how fresh their answers are."""
-        return tuple(Metric.of(body) for body in self._get("/v1/metrics").members("metrics"))
+        return self._get("/v1/metrics").each("metrics", Metric.of)
 
     def ask(self, question: Question[A]) -> A:
         """The answer to a question."""
@@ -234,7 +235,7 @@ class Client:
 
     def streams(self) -> tuple[Stream, ...]:
         """All streams, and how they are written."""
-        return tuple(Stream.of(body) for body in self._get("/v1/streams").members("streams"))
+        return self._get("/v1/streams").each("streams", Stream.of)
 
     def stream(
         self,
@@ -264,7 +265,7 @@ class Client:
 
     def tables(self) -> tuple[Table, ...]:
         """All tables."""
-        return tuple(Table.of(body) for body in self._get("/v1/tables").members("tables"))
+        return self._get("/v1/tables").each("tables", Table.of)
 
     def row(self, table: str, key: str | int) -> TableRow:
         """The row of a key, as it is now."""
@@ -272,7 +273,7 @@ class Client:
 
     def reports(self) -> tuple[Report, ...]:
         """All reports, and how far they are written."""
-        return tuple(Report.of(body) for body in self._get("/v1/reports").members("reports"))
+        return self._get("/v1/reports").each("reports", Report.of)
 
     def report(self, report: str, date: str | date, key: Key, *, require_complete: bool = False) -> ReportRow:
         """The row of a key in a day of the report's zone. `key` has a value for each of its columns."""
@@ -289,6 +290,14 @@ class Client:
     def status(self) -> Status:
         """How the deployment stands."""
         return Status.of(self._get("/v1/status"))
+
+    def rejected(self, source: str, *, reason: str | None = None, limit: int | None = None) -> Rejected:
+        """The newest rejected records of a source, stream or table, with their bytes, as they were archived.
+
+        `reason`: only those that were rejected for it, such as `missing_field`. Bytes may be anything that a client has sent: where there are API
+        keys, this needs one with the scope `admin`.
+        """
+        return Rejected.of(self._get("/v1/rejected", others(source=source, reason=reason, limit=limit)))
 
     def versions(self) -> Versions:
         """All versions of the deployment, and which of them answers."""

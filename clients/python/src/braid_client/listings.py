@@ -48,7 +48,7 @@ class Freshness:
             as_of=body.maybe_instant("as_of"),
             lag_ms=body.maybe_integer("lag_ms"),
             complete=body.flag("complete"),
-            gaps=tuple(Gap.of(gap) for gap in body.maybe_members("gaps")),
+            gaps=body.maybe_each("gaps", Gap.of),
             error=body.maybe_text("error"),
         )
 
@@ -74,7 +74,7 @@ class Metric:
             name=body.text("name"),
             source=body.text("source"),
             where=body.maybe_text("where"),
-            by=tuple(Field.of(column) for column in body.members("by")),
+            by=body.each("by", Field.of),
             grain=body.text("grain"),
             measures=body.mapping("measures"),
             derived=body.mapping("derived"),
@@ -108,7 +108,7 @@ class Stream:
             kind=body.text("kind"),
             source=body.text("from"),
             topic=body.text("topic"),
-            fields=tuple(Field.of(each) for each in body.members("fields")),
+            fields=body.each("fields", Field.of),
             written=body.maybe_flag("written"),
             why=body.maybe_text("why"),
             stopped=body.texts("stopped"),
@@ -144,7 +144,7 @@ class StreamOutputs(Tabular):
             outputs=tuple(output.raw for output in body.members("outputs")),
             more=body.flag("more"),
             complete=body.flag("complete"),
-            gaps=tuple(Gap.of(gap) for gap in body.members("gaps")),
+            gaps=body.each("gaps", Gap.of),
             last_event_id=body.maybe_text("last_event_id"),
             raw=body.raw,
         )
@@ -169,7 +169,7 @@ class Table:
             topic=body.text("topic"),
             key=body.text("key"),
             format=body.text("format"),
-            fields=tuple(Field.of(each) for each in body.members("fields")),
+            fields=body.each("fields", Field.of),
             raw=body.raw,
         )
 
@@ -217,7 +217,6 @@ class Report:
 
     @staticmethod
     def of(body: Body) -> Report:
-        last = body.maybe_member("last")
         return Report(
             name=body.text("name"),
             metric=body.text("metric"),
@@ -226,7 +225,7 @@ class Report:
             tables=body.texts("tables"),
             key=body.texts("key"),
             running_date=body.maybe_date("running_date"),
-            last_date=None if last is None else last.maybe_date("date"),
+            last_date=body.maybe_read("last", lambda last: last.maybe_date("date")),
             raw=body.raw,
         )
 
@@ -257,7 +256,7 @@ class ReportRow:
             row=body.maybe_mapping("row"),
             final=body.flag("final"),
             complete=body.flag("complete"),
-            gaps=tuple(Gap.of(gap) for gap in body.members("gaps")),
+            gaps=body.each("gaps", Gap.of),
             as_of=body.maybe_instant("as_of"),
             committed_at=body.maybe_instant("committed_at"),
             raw=body.raw,
@@ -328,7 +327,7 @@ class Alerts:
     def of(body: Body) -> Alerts:
         return Alerts(
             version=body.text("version"),
-            alerts=tuple(Alert.of(alert) for alert in body.members("alerts")),
+            alerts=body.each("alerts", Alert.of),
             judge=body.member("judge").text("state"),
             undelivered=body.member("webhook").integer("undelivered"),
             raw=body.raw,
@@ -430,7 +429,7 @@ class Versions:
     def of(body: Body) -> Versions:
         return Versions(
             active=body.text("active"),
-            versions=tuple(Version.of(version) for version in body.members("versions")),
-            promotions=tuple(Promotion.of(promotion) for promotion in body.members("promotions")),
+            versions=body.each("versions", Version.of),
+            promotions=body.each("promotions", Promotion.of),
             raw=body.raw,
         )

@@ -4,7 +4,8 @@
 //! without a process of its own, and reconciles and imports without a broker.) Each figure stands beside a limit that was measured in the
 //! same run. Prints a table and writes `target/bench.json`. Arguments name the groups of figures to measure alone
 //! (`recovery`), or a part of `streams` (`windows`, `lookups`, `alerts`, `detect`); that, and any run of a debug build, is a rehearsal.
-//! `busy_day` takes minutes and gigabytes of disk, so it is measured only if it is named.
+//! `busy_day` takes minutes and gigabytes of disk, so it is measured only if it is named. `peers` is another thing, the comparison of
+//! `make bench-peers`, and is named alone.
 
 mod amount;
 mod archive;
@@ -13,6 +14,7 @@ mod decode;
 mod duckdb;
 mod figures;
 mod full_topic;
+mod growth;
 mod import;
 mod index;
 mod live;
@@ -20,6 +22,7 @@ mod load;
 mod maintained;
 mod many_files;
 mod on_s3;
+mod peers;
 mod reconcile;
 mod recovery;
 mod reports;
@@ -40,9 +43,10 @@ use e2e_tests::{Kafka, scenario};
 use self::figures::Figures;
 use self::speed::Workload;
 
-/// Groups that are measured without a broker.
-const NO_BROKER: [&str; 8] =
-    ["decode", "sketches", "reconcile", "reconcile_large", "busy_day", "many_files", "maintained", "import"];
+/// Groups that are measured without a broker, or with one of their own.
+const NO_BROKER: [&str; 9] =
+    ["decode", "sketches", "reconcile", "reconcile_large", "busy_day", "many_files", "maintained", "import", PEERS];
+const PEERS: &str = "peers";
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -50,6 +54,10 @@ fn main() {
         let needs_no_broker = !only.is_empty() && only.iter().all(|only| NO_BROKER.contains(&only.as_str()));
         ensure!(needs_no_broker || Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
         let named = |name: &str| only.iter().any(|only| only == name);
+        if named(PEERS) {
+            ensure!(only.len() == 1, "`{PEERS}` is named alone");
+            return peers::measure(scenario).await;
+        }
         let wanted = |name: &str| only.is_empty() || named(name);
         if ["import", "reconcile", "reconcile_large", "reports"].into_iter().any(wanted) {
             // Before anything is measured in vain.
@@ -100,10 +108,16 @@ fn main() {
         if wanted("asked") {
             asked::measure(scenario, &mut figures).await?;
         }
+        if wanted("reads") {
+            asked::reads::measure(scenario, &mut figures).await?;
+        }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
         }
         streams::measure(scenario, |part| wanted("streams") || named(part), &mut figures).await?;
+        if wanted("growth") {
+            growth::measure(scenario, &mut figures).await?;
+        }
         if wanted("versions") {
             versions::measure(scenario, &mut figures).await?;
         }

@@ -88,7 +88,7 @@ pub(crate) async fn measure(scenario: &Scenario, workload: Workload, figures: &m
     let bare = bare_consumer(&stage.brokers, topic, &ends)?;
 
     let worker = deployment.launch(Layer::Speed, "")?;
-    let mut shards = Shards::new(stage.redis.connection().await?).await?;
+    let mut shards = Shards::new(stage.redis.connection().await?, PARTITIONS as usize).await?;
     let (before, began) = (shards.reached().await?, Instant::now());
     let end: i64 = ends.iter().sum();
     let mut reached = before;
@@ -121,29 +121,25 @@ fn rate_of(name: &str) -> String {
 }
 
 /// The shards of one topic, as Redis shows them.
-struct Shards {
+pub(crate) struct Shards {
     connection: redis::aio::MultiplexedConnection,
     /// Their keys, once all exist: looking for them while Redis counts would be part of what is measured.
     keys: Vec<String>,
 }
 
 impl Shards {
-    /// Waits until all exist.
-    async fn new(mut connection: redis::aio::MultiplexedConnection) -> Result<Shards> {
+    /// Waits until all of so many partitions exist.
+    pub(crate) async fn new(mut connection: redis::aio::MultiplexedConnection, partitions: usize) -> Result<Shards> {
         let keys = wait_for("the shards", DEADLINE, async || {
             let found: Vec<String> = connection.keys("braid:*:shard").await?;
-            Ok(if found.len() == PARTITIONS as usize {
-                Progress::Done(found)
-            } else {
-                Progress::NotYet(format!("{found:?}"))
-            })
+            Ok(if found.len() == partitions { Progress::Done(found) } else { Progress::NotYet(format!("{found:?}")) })
         })
         .await?;
         Ok(Shards { connection, keys })
     }
 
     /// The sum of their cursors.
-    async fn reached(&mut self) -> Result<i64> {
+    pub(crate) async fn reached(&mut self) -> Result<i64> {
         let mut sum = 0;
         for key in &self.keys {
             sum += self.connection.hget::<_, _, Option<i64>>(key, "cursor").await?.unwrap_or(0);

@@ -1,5 +1,5 @@
 //! 200,000 events, some of them copies, late or broken: every answer equals the expected counts for every key, before any
-//! reconcile, while several run, and after. The tables lie in a folder, or on S3, where another engine reads them in the end.
+//! reconcile, while several run, and after. The tables lie in a folder; or on S3, where two archivers write and another engine reads them in the end.
 
 use anyhow::{Result, ensure};
 use e2e_tests::observer::Besides;
@@ -21,6 +21,7 @@ fn exact() {
 fn exact_on_s3() {
     busy_scenario("exact_on_s3", async |scenario| {
         let stage = Stage::of(scenario).on_s3().start().await?;
+        let _second = stage.second_archiver().await?;
         let traffic = is_exact_throughout(&stage).await?;
         stage.second_observer_agrees(scenario, Besides::default(), &traffic.oracle).await
     });

@@ -1,5 +1,5 @@
 //! One key is asked for without pause while events flow and reconciles run every 2 s with the grace at its minimum: no
-//! answer goes down, none exceeds what was sent, and the last is exact. The tables lie in a folder, or on S3.
+//! answer goes down, none exceeds what was sent, and the last is exact. The tables lie in a folder; or on S3, where two archivers write.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -23,15 +23,21 @@ const MOST_POLLS: usize = 200_000;
 
 #[test]
 fn handover() {
-    busy_scenario("handover", async |scenario| hands_over(Stage::of(scenario)).await);
+    busy_scenario("handover", async |scenario| hands_over(Stage::of(scenario), Archivers::One).await);
 }
 
 #[test]
 fn handover_on_s3() {
-    busy_scenario("handover_on_s3", async |scenario| hands_over(Stage::of(scenario).on_s3()).await);
+    busy_scenario("handover_on_s3", async |scenario| hands_over(Stage::of(scenario).on_s3(), Archivers::Two).await);
 }
 
-async fn hands_over(setup: Setup<'_>) -> Result<()> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Archivers {
+    One,
+    Two,
+}
+
+async fn hands_over(setup: Setup<'_>, archivers: Archivers) -> Result<()> {
     let stage = setup
         .catalog(|topic| catalog(&CatalogOptions { reconcile: EVERY_TWO_SECONDS, ..CatalogOptions::of(topic) }))
         .set("speed.drop_grace", "0s")
@@ -39,6 +45,7 @@ async fn hands_over(setup: Setup<'_>) -> Result<()> {
         .running(&[Layer::Archive, Layer::Speed, Layer::Serving, Layer::Schedule])
         .start()
         .await?;
+    let _second = if archivers == Archivers::Two { Some(stage.second_archiver().await?) } else { None };
     let client = stage.client()?;
     let parameters = [("video_id", KEY.to_owned())];
     let mut traffic = stage.traffic(50, Mix::PLAIN)?;

@@ -34,6 +34,12 @@ const VIDEOS: u32 = 120;
 /// Before a reconcile, and after it.
 const VIEWS: [usize; 2] = [6_000, 2_000];
 const CLICKS: usize = 7;
+/// Payloads that are no clicks. The second one lacks its user.
+const BROKEN: [&[u8]; 3] = [
+    &[0xff, 0x00, b'{'],
+    br#"{"click_id": "c-x", "url": "https://example.org", "at": "2026-04-24T09:00:00Z"}"#,
+    "{\"click_id\": \"\u{fc}".as_bytes(),
+];
 const USER: &str = "user-1";
 const WATCHED: &str = "watched";
 const SPENDER: &str = "user-2";
@@ -70,6 +76,9 @@ fn python_client() {
         for n in 0..CLICKS {
             send(&clicks, USER, &click(n, stage.now_us))?;
         }
+        for payload in BROKEN {
+            clicks.send(&Record { key: USER.to_owned(), payload: payload.to_vec(), partition: None })?;
+        }
         stage.client()?.total_as_of(clicks.flush()?, "engagement", &[]).await?;
         let known = scenario.dir().join("known.json");
         std::fs::write(&known, known_numbers(&stage, &traffic.oracle, &row)?.to_string())?;
@@ -102,15 +111,18 @@ async fn packed(observer: &Observer, scenario: &Scenario) -> Result<PathBuf> {
 
 /// The client's own tests pass, and none of them is left out.
 async fn passed(observer: &Observer, stage: &Stage, wheel: &Path, known: &Path) -> Result<()> {
-    // The row and the first alerts are there, so what the tests ask can be answered.
+    // The row, the first alerts and the broken clicks are there, so what the tests ask can be answered.
     let client = stage.client()?;
-    wait_for("the row and an alert", DEADLINE, async || {
-        let (row, outputs) = (
+    wait_for("the row, an alert and the rejects", DEADLINE, async || {
+        let (row, outputs, rejected) = (
             client.get(&format!("/v1/tables/users/{USER}"), &[]).await?,
             client.get("/v1/streams/fraud_alerts", &[]).await?,
+            client.get("/v1/rejected", &[("source", "clicks".to_owned())]).await?,
         );
-        let is_there = row.1["row"].is_object() && outputs.1["outputs"].as_array().is_some_and(|all| !all.is_empty());
-        Ok(Progress::when(is_there, format_args!("{row:?} {outputs:?}")))
+        let has = |list: &Value, least: usize| list.as_array().is_some_and(|all| all.len() >= least);
+        let is_there =
+            row.1["row"].is_object() && has(&outputs.1["outputs"], 1) && has(&rejected.1["records"], BROKEN.len());
+        Ok(Progress::when(is_there, format_args!("{row:?} {outputs:?} {rejected:?}")))
     })
     .await?;
     let tests = ["-W", "error::ResourceWarning", "-m", "unittest", "discover", "-s", "tests", "-t", "."];
@@ -134,7 +146,7 @@ fn known_numbers(stage: &Stage, oracle: &Oracle, row: &Value) -> Result<Value> {
     let hour = stage.now_us - stage.now_us.rem_euclid(HOUR_US);
     Ok(json!({
         "url": stage.client()?.url(), "videos": videos, "watched": WATCHED, "spender": SPENDER, "row": row, "clicks": CLICKS,
-        "hour": rfc3339(hour),
+        "hour": rfc3339(hour), "broken": BROKEN.map(hex),
     }))
 }
 
@@ -162,6 +174,10 @@ async fn flowing(stage: &Stage, traffic: &mut Traffic, enough: &AtomicBool) -> R
 
 fn producer(stage: &Stage, source: &str) -> Result<Producer> {
     Producer::new(&stage.brokers, &format!("{}-{source}", stage.topic))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn click(n: usize, at_us: i64) -> Value {

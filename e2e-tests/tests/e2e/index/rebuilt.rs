@@ -29,6 +29,8 @@ fn index_rebuilt_under_load() {
             killed(&mut people, moment).await.with_context(|| moment.to_owned())?;
             is_replaced(&mut people).await.with_context(|| moment.to_owned())?;
         }
+        let (serves, listed) = (people.serving().await?, people.command(&["list"]).await?);
+        ensure!(listed.lines().any(|line| line.starts_with(&format!("{PEOPLE} {serves}  serving"))), "{listed}");
         people.command(&["retire", PEOPLE]).await?;
         let (serving, found) = (people.serving().await?, people.search.indexes(&format!("{}.", people.alias())).await?);
         ensure!(found == [people.build(serving)], "{serving} serves, and there are {found:?}");

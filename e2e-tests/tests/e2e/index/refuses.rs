@@ -30,6 +30,8 @@ fn index_keeps_what_is_refused() {
         says(&people, &REFUSED).await?;
         let (_, answer) = people.ask(&[]).await?;
         ensure!(answer["refused"] == 2, "{answer}");
+        let listed = people.command(&["list"]).await?;
+        ensure!(listed.contains("2 documents refused"), "{listed}");
         is_checked_but_for(&people, 2).await?;
 
         // Nothing is mended.

@@ -1,5 +1,5 @@
-//! The server takes nothing for a while: its disk is full, an index is read-only, it is away, or its replies are lost. Lanes wait, and go
-//! on by themselves; nothing is lost.
+//! The server takes nothing for a while: its disk is full, an index is read-only, it is away for a minute, or its replies are lost. Lanes
+//! wait, and go on by themselves; nothing is lost. What is erased while it is away leaves the index once it is back.
 
 use std::time::Duration;
 
@@ -7,17 +7,19 @@ use anyhow::{Context, Result, ensure};
 use e2e_tests::search::{Proxy, shared};
 use e2e_tests::{Stage, scenario};
 use serde_json::json;
-use test_kit::{DEADLINE, Progress, repetitions, wait_for};
+use test_kit::{DEADLINE, Progress, wait_for};
 
-use super::people::People;
+use super::people::{PEOPLE, People, staying};
 
 const AT_FIRST: usize = 300;
 /// By how many records the index is behind before a fault ends.
 const BEHIND: u64 = 500;
 /// What a full disk has the server set for every index, and what operators set.
 const BLOCKS: [&str; 3] = ["read_only_allow_delete", "read_only", "write"];
-/// For how long the server is away. Nothing depends on it.
-const AWAY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
+/// For how long the server is away. Nothing is sent meanwhile, so nothing has to be done.
+const AWAY: Duration = Duration::from_secs(60);
+/// The exit code of an erasure of which something is left to later runs.
+const WAITING: i32 = 3;
 /// How many replies are lost.
 const LOST: u64 = 20;
 
@@ -46,7 +48,8 @@ fn index_waits_for_the_server() {
         people.are_exact().await.context("one of two replies is lost")?;
         proxy.lose_one_of(0);
         people.are_versioned().await?;
-        people.are_checked().await
+        people.are_checked().await?;
+        erased_while_away(&mut people, &proxy).await.context("erased while it is away")
     });
 }
 
@@ -80,11 +83,35 @@ async fn away(people: &mut People, proxy: &Proxy) -> Result<()> {
                 ensure!(status == 200 || status == 503, "{status}: {body}");
                 Ok(Progress::when(status == 503, format_args!("{body}")))
             })
-            .await?;
-            tokio::time::sleep(repetitions(AWAY[0], AWAY[1])).await;
-            Ok(())
+            .await
         })
         .await?;
+    tokio::time::sleep(AWAY).await;
     proxy.is_away(false);
     people.are_exact().await
+}
+
+/// Somebody is erased while the server lets nobody in: the erasure says that the index may still hold him. Once the server is back, the next
+/// reconcile deletes what does, and the same erasure has nothing left to do.
+async fn erased_while_away(people: &mut People, proxy: &Proxy) -> Result<()> {
+    let (id, build) = (staying(1), people.build(people.serving().await?));
+    let condition = format!("id = '{id}'");
+    let erase = ["erase", PEOPLE, "--where", condition.as_str()];
+    proxy.is_away(true);
+    let erased = people.stage.deployment.batch(&erase)?;
+    let (ended, said) = (erased.end(2 * DEADLINE).await?, erased.output()?);
+    ensure!(ended.code() == Some(WAITING), "{ended}: {said}");
+    ensure!(said.contains(&format!("the documents of index {PEOPLE} may still hold them")), "{said}");
+    ensure!(people.search.documents(&build).await?.contains_key(&id), "nobody could have deleted it");
+    proxy.is_away(false);
+    people.is_erased(&id);
+    people.become_exact().await?;
+    for build in people.search.indexes(&format!("{}.", people.alias())).await? {
+        ensure!(!people.search.documents(&build).await?.contains_key(&id), "{build} still has {id}");
+    }
+    let again = people.stage.deployment.batch(&erase)?;
+    again.success(2 * DEADLINE).await?;
+    let said = again.output()?;
+    ensure!(!said.contains("may still hold them"), "{said}");
+    people.become_exact().await
 }

@@ -63,6 +63,7 @@ fn rights(stage: &Stage) -> Vec<Right<'static>> {
     vec![
         right("init", &["Create", "Describe", "DescribeConfigs", "Alter"], vec![topic("")], true),
         right("archive", &["Read", "Describe", "DescribeConfigs"], vec![topic("")], true),
+        right("archive", &["Read", "Describe"], vec![("--group", format!("braid.{name}.archive."))], true),
         // What it reads, and what it only has to know.
         right(
             "speed",

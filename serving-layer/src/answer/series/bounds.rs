@@ -87,6 +87,25 @@ pub(super) struct Limit<'a> {
     pub(super) max_points: usize,
 }
 
+impl Limit<'_> {
+    /// How many steps of one key can have events, if there are not too many.
+    pub(super) fn most_cells(&self) -> usize {
+        self.max_points / self.keys.max(1)
+    }
+
+    /// More have. Where an end of the range is open, that is known only once they were read.
+    pub(super) fn exceeded(&self) -> Problem {
+        let (width, keys, most, max_points) =
+            (self.stepping.steps.width(), self.keys, self.most_cells(), self.max_points);
+        let of_keys = if keys > 1 { format!(" of one of {keys} keys") } else { String::new() };
+        let detail = format!(
+            "more than {most} steps of {width}{of_keys} have events, but one answer has at most {max_points} points (http.max_points): write a \
+             later from, or a wider step"
+        );
+        Problem::parameter("from", detail)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use shared_logic::time::{Width, parse_rfc3339};

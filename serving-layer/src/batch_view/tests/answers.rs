@@ -189,3 +189,21 @@ async fn any_question_is_answered_as_by_merging_rows_one_at_a_time() {
         }
     }
 }
+
+#[tokio::test]
+async fn no_more_cells_are_held_than_an_answer_can_have() {
+    let (dice, table) = (&mut Dice::new(first_seed()), Table::new());
+    table.replace(&any_rows(dice, "2026-02-10T00:00:00Z", 40, 4_000)).await;
+    let view = loaded(&mut table.reader(PLENTY)).await;
+    let of_all = key(None, None);
+    for width in [Width::Within(60 * SECOND_US), Width::Within(HOUR_US), Width::Days(1)] {
+        let all = view.cells(&of_all, TimeRange::ALL, by(width)).await.expect("read");
+        for most in [1, 7, all.count() - 1, all.count(), all.count() + 1] {
+            let some = view.cells_up_to(&of_all, TimeRange::ALL, by(width), most).await.expect("read");
+            assert_eq!(some.count(), all.count().min(most + 1), "{width}, {most}");
+            // Of the last one, there may be more.
+            let whole = if some.count() > most { most } else { some.count() };
+            assert!(some.iter().zip(all.iter()).take(whole).all(|(one, other)| one == other), "{width}, {most}");
+        }
+    }
+}

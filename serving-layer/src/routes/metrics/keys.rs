@@ -5,21 +5,18 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use platform::{clock, settings};
-use shared_logic::catalog::Metric;
+use platform::clock;
 use shared_logic::group_key::ColumnPattern;
 
 use super::all_keys::Columns;
 use super::query::{range, require};
-use super::{form, respond};
-use crate::answer::{self, KeysBody, Listed};
+use super::{Reader, form, respond};
+use crate::answer::{KeysBody, Listed};
 use crate::app::App;
 use crate::openapi::{AnswerRefusals, KnownAnswer, MetricName, OtherColumns, Require, Times, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
 use crate::routes::{NameInPath, RequestedVersion};
-use crate::versions::Version;
-use crate::written::{Form, Written};
 
 /// The parameters besides the columns.
 const OTHERS: [&str; 7] = ["by", "prefix", "after", "limit", "from", "to", "require"];
@@ -44,6 +41,7 @@ const MOST: usize = 1_000;
             ("etag" = String, description = "Names the answer, for `If-None-Match`."),
             ("braid-complete" = String, description = "`true` if nothing is missing, or `false`."),
             ("braid-as-of" = String, description = "As of when the answer speaks, RFC 3339."),
+            ("braid-more" = String, description = "`true` if there are values behind these, or `false`."),
         ), content(
             (KeysBody<'static> = "application/json"),
             (String = "text/csv"),
@@ -59,49 +57,42 @@ pub(crate) async fn keys(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let metric = version.metric(&name)?;
-    let parameters = Parameters::read(query.as_deref())?;
-    let answer = answer(&version, metric, &parameters, form(&headers), &app.http, clock::now_us()).await?;
-    respond(&answer, require(&parameters)?, &headers)
+    let reader = Reader { catalog: &version.catalog, metric, http: &app.http, now_us: clock::now_us() };
+    let (listed, require_complete) = reader.keys(&Parameters::read_repeated(query.as_deref())?)?;
+    let answer = app.sweeps.keys(&version, metric, listed, form(&headers), &app.http).await?;
+    respond(&answer, require_complete, &headers)
 }
 
-/// The answer to these parameters.
-///
-/// # Errors
-/// If a parameter cannot be used, or there is no answer.
-pub(crate) async fn answer(
-    version: &Version,
-    metric: &Metric,
-    parameters: &Parameters,
-    form: Form,
-    http: &settings::Http,
-    now_us: i64,
-) -> Result<Arc<Written>, Problem> {
-    answer::keys(version, metric, &read(parameters, version, metric, now_us)?, form, http).await
-}
-
-fn read(parameters: &Parameters, version: &Version, metric: &Metric, now_us: i64) -> Result<Listed, Problem> {
-    parameters.repeat_only(|_| false)?;
-    let columns = Columns::read(parameters, &version.catalog, metric, &OTHERS)?;
-    let by = match parameters.get("by") {
-        None => columns.not_given(),
-        Some(name) => columns.named([name].into_iter())?,
-    };
-    let column = by[0];
-    let mut asked = columns.asked(&[column], range(parameters, metric.grain_us, now_us)?);
-    asked.after = match parameters.get("after") {
-        Some(text) => Some(columns.key_with(column, "after", text)?),
-        None => None,
-    };
-    let prefix = parameters.get("prefix").filter(|prefix| !prefix.is_empty());
-    if let Some(prefix) = prefix {
-        asked.columns[column] = ColumnPattern::beginning(columns.kind(column), prefix);
+impl Reader<'_> {
+    /// Reads the parameters of `keys`, and whether an incomplete answer is refused.
+    ///
+    /// # Errors
+    /// As [`Reader::total`], and if the request leaves no column to be listed.
+    pub(crate) fn keys(&self, parameters: &Parameters) -> Result<(Listed, bool), Problem> {
+        parameters.repeat_only(|_| false)?;
+        let columns = Columns::read(parameters, self.catalog, self.metric, &OTHERS)?;
+        let by = match parameters.get("by") {
+            None => columns.not_given(),
+            Some(name) => columns.named([name].into_iter())?,
+        };
+        let column = by[0];
+        let mut asked = columns.asked(&[column], range(parameters, self.metric.grain_us, self.now_us)?);
+        asked.after = match parameters.get("after") {
+            Some(text) => Some(columns.key_with(column, "after", text)?),
+            None => None,
+        };
+        let prefix = parameters.get("prefix").filter(|prefix| !prefix.is_empty());
+        if let Some(prefix) = prefix {
+            asked.columns[column] = ColumnPattern::beginning(columns.kind(column), prefix);
+        }
+        let require_complete = require(parameters)?;
+        let listed = Listed {
+            asked,
+            column,
+            by: self.metric.by[column].clone(),
+            prefix: prefix.map(str::to_owned),
+            limit: parameters.limit(USUAL, MOST)?,
+        };
+        Ok((listed, require_complete))
     }
-    require(parameters)?;
-    Ok(Listed {
-        asked,
-        column,
-        by: metric.by[column].clone(),
-        prefix: prefix.map(str::to_owned),
-        limit: parameters.limit(USUAL, MOST)?,
-    })
 }

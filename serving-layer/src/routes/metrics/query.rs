@@ -1,4 +1,4 @@
-//! The parameters of `total` and `series`, read strictly: a parameter that is not known, is repeated or makes no sense is refused
+//! The parameters of answers about metrics, read strictly: a parameter that is not known, is repeated or makes no sense is refused
 //! by name. If it were ignored, the answer would be a number that the client did not ask for.
 //!
 //! Columns may be repeated with other values: then every combination of values is a key that is asked for.
@@ -71,13 +71,13 @@ impl Reader<'_> {
         let parts = fields.iter().map(|field| column::parts(parameters, field)).collect::<Result<Vec<_>, _>>()?;
         let columns = fields.iter().flat_map(|field| column::names(field));
         parameters.only(columns.chain(others.iter().map(|other| Cow::Borrowed(*other))))?;
-        let keys = self.keys(&fields, parts)?;
+        let keys = self.combined(&fields, parts)?;
         let (from_us, to_us) = range(parameters, self.metric.grain_us, self.now_us)?;
         Ok(Query { selection: Selection { keys, from_us, to_us }, require_complete: require(parameters)? })
     }
 
     /// Every combination of what a request says of the columns; those of the last column beside each other.
-    fn keys(&self, fields: &[&Field], parts: Vec<Vec<KeyPart>>) -> Result<Vec<AskedKey>, Problem> {
+    fn combined(&self, fields: &[&Field], parts: Vec<Vec<KeyPart>>) -> Result<Vec<AskedKey>, Problem> {
         let most = self.http.max_keys;
         let count = parts.iter().try_fold(1_usize, |count, parts| count.checked_mul(parts.len()));
         if count.is_none_or(|count| count > most) {

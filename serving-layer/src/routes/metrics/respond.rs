@@ -15,6 +15,8 @@ use crate::written::{Form, Written};
 const COMPLETE: HeaderName = HeaderName::from_static("braid-complete");
 /// As of when the answer speaks, also if it has not changed.
 const AS_OF: HeaderName = HeaderName::from_static("braid-as-of");
+/// Whether there is another page, of what is answered page by page.
+const MORE: HeaderName = HeaderName::from_static("braid-more");
 
 /// The form that a request wants most: CSV if it says so, else JSON.
 pub(crate) fn form(headers: &HeaderMap) -> Form {
@@ -61,12 +63,19 @@ pub(crate) fn respond(answer: &Written, require_complete: bool, headers: &Header
     // It may be kept, but changes with every event: it has to be asked for again.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
-    headers.insert(COMPLETE, HeaderValue::from_static(if answer.gaps.is_empty() { "true" } else { "false" }));
+    headers.insert(COMPLETE, word(answer.gaps.is_empty()));
+    if let Some(more) = answer.more {
+        headers.insert(MORE, word(more));
+    }
     if let Some(as_of_us) = answer.as_of_us {
         let as_of = HeaderValue::try_from(format_rfc3339(as_of_us)).expect("digits and letters");
         headers.insert(AS_OF, as_of);
     }
     Ok(response)
+}
+
+fn word(is_so: bool) -> HeaderValue {
+    HeaderValue::from_static(if is_so { "true" } else { "false" })
 }
 
 /// Counts an incomplete answer.

@@ -18,10 +18,9 @@ use serde_json::{Map, Value};
 use shared_logic::catalog::Metric;
 use utoipa::ToSchema;
 
-use super::query::require;
 use super::respond::check_complete;
-use super::{Query, Reader, keys, top};
-use crate::answer::{self, Answers};
+use super::{Query, Reader};
+use crate::answer::{self, Answers, Listed, Top};
 use crate::app::App;
 use crate::asked::Stepping;
 use crate::openapi::{Refusals, WhichVersion};
@@ -63,12 +62,12 @@ pub(crate) enum Kind {
     Keys,
 }
 
-/// A question whose parameters were read.
+/// A question whose parameters were read; of the last two, whether an incomplete answer is refused.
 enum Asked<'a> {
     Total(&'a Metric, Query),
     Series(&'a Metric, Query, Stepping),
-    Top(&'a Metric, Parameters),
-    Keys(&'a Metric, Parameters),
+    Top(&'a Metric, Top, bool),
+    Keys(&'a Metric, Listed, bool),
 }
 
 /// Several questions about metrics in one request
@@ -96,13 +95,13 @@ pub(crate) async fn several(
         return Err(Problem::parameter("queries", detail));
     }
     let now_us = clock::now_us();
-    // As far as possible, all of them are understood before anything is read.
+    // All of them are understood before anything is read.
     let asked = queries.iter().enumerate();
     let asked =
         asked.map(|(at, question)| question.read(&version, &app, now_us).map_err(|problem| problem.of_query(at)));
     let asked: Vec<Asked<'_>> = asked.collect::<Result<_, _>>()?;
     let answers = asked.iter().enumerate().map(|(at, asked)| {
-        let answered = asked.answered(&version, &app, now_us);
+        let answered = asked.answered(&version, &app);
         async move { answered.await.map_err(|problem| problem.of_query(at)) }
     });
     let answers = try_join_all(answers).await?;
@@ -117,8 +116,8 @@ impl Question {
         match self.answer {
             Kind::Total => Ok(Asked::Total(metric, reader.total(&parameters)?)),
             Kind::Series => reader.series(&parameters).map(|(query, stepping)| Asked::Series(metric, query, stepping)),
-            Kind::Top => Ok(Asked::Top(metric, parameters)),
-            Kind::Keys => Ok(Asked::Keys(metric, parameters)),
+            Kind::Top => reader.top(&parameters).map(|(top, required)| Asked::Top(metric, top, required)),
+            Kind::Keys => reader.keys(&parameters).map(|(listed, required)| Asked::Keys(metric, listed, required)),
         }
     }
 
@@ -147,12 +146,12 @@ impl Question {
                 pairs.push((name.clone(), text));
             }
         }
-        Ok(Parameters::of(pairs))
+        Parameters::of(pairs)
     }
 }
 
 impl Asked<'_> {
-    async fn answered(&self, version: &Version, app: &App, now_us: i64) -> Result<Arc<Written>, Problem> {
+    async fn answered(&self, version: &Arc<Version>, app: &App) -> Result<Arc<Written>, Problem> {
         let (http, form) = (&app.http, Form::Json);
         let (answer, require_complete) = match self {
             Asked::Total(metric, query) => {
@@ -163,11 +162,11 @@ impl Asked<'_> {
                 let answer = answer::series(version, metric, &query.selection, stepping, form, http).await?;
                 (answer, query.require_complete)
             }
-            Asked::Top(metric, parameters) => {
-                (top::answer(version, metric, parameters, form, http, now_us).await?, require(parameters)?)
+            Asked::Top(metric, top, required) => {
+                (app.sweeps.top(version, metric, top.clone(), form, http).await?, *required)
             }
-            Asked::Keys(metric, parameters) => {
-                (keys::answer(version, metric, parameters, form, http, now_us).await?, require(parameters)?)
+            Asked::Keys(metric, listed, required) => {
+                (app.sweeps.keys(version, metric, listed.clone(), form, http).await?, *required)
             }
         };
         check_complete(&answer, require_complete)?;

@@ -5,20 +5,18 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use platform::{clock, settings};
+use platform::clock;
 use shared_logic::catalog::Metric;
 
 use super::all_keys::Columns;
 use super::query::{range, require};
-use super::{form, respond};
-use crate::answer::{self, RankedBy, Top, TopBody};
+use super::{Reader, form, respond};
+use crate::answer::{RankedBy, Top, TopBody};
 use crate::app::App;
 use crate::openapi::{AnswerRefusals, EventText, KnownAnswer, MetricName, OtherColumns, Require, Times, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
 use crate::routes::{NameInPath, RequestedVersion};
-use crate::versions::Version;
-use crate::written::{Form, Written};
 
 /// The parameters besides the columns.
 const OTHERS: [&str; 6] = ["by", "measure", "limit", "from", "to", "require"];
@@ -63,41 +61,34 @@ pub(crate) async fn top(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let metric = version.metric(&name)?;
-    let parameters = Parameters::read(query.as_deref())?;
-    let answer = answer(&version, metric, &parameters, form(&headers), &app.http, clock::now_us()).await?;
-    respond(&answer, require(&parameters)?, &headers)
+    let reader = Reader { catalog: &version.catalog, metric, http: &app.http, now_us: clock::now_us() };
+    let (top, require_complete) = reader.top(&Parameters::read_repeated(query.as_deref())?)?;
+    let answer = app.sweeps.top(&version, metric, top, form(&headers), &app.http).await?;
+    respond(&answer, require_complete, &headers)
 }
 
-/// The answer to these parameters.
-///
-/// # Errors
-/// If a parameter cannot be used, or there is no answer.
-pub(crate) async fn answer(
-    version: &Version,
-    metric: &Metric,
-    parameters: &Parameters,
-    form: Form,
-    http: &settings::Http,
-    now_us: i64,
-) -> Result<Arc<Written>, Problem> {
-    answer::top(version, metric, &read(parameters, version, metric, now_us)?, form, http).await
-}
-
-fn read(parameters: &Parameters, version: &Version, metric: &Metric, now_us: i64) -> Result<Top, Problem> {
-    parameters.repeat_only(|_| false)?;
-    let columns = Columns::read(parameters, &version.catalog, metric, &OTHERS)?;
-    let by = match parameters.get("by") {
-        None => columns.not_given(),
-        Some(names) => columns.named(names.split(','))?,
-    };
-    let asked = columns.asked(&by, range(parameters, metric.grain_us, now_us)?);
-    require(parameters)?;
-    Ok(Top {
-        asked,
-        by: by.iter().map(|at| metric.by[*at].clone()).collect(),
-        ranked_by: ranked_by(parameters, metric)?,
-        limit: parameters.limit(USUAL, MOST)?,
-    })
+impl Reader<'_> {
+    /// Reads the parameters of `top`, and whether an incomplete answer is refused.
+    ///
+    /// # Errors
+    /// As [`Reader::total`], and if the request leaves no column to be listed.
+    pub(crate) fn top(&self, parameters: &Parameters) -> Result<(Top, bool), Problem> {
+        parameters.repeat_only(|_| false)?;
+        let columns = Columns::read(parameters, self.catalog, self.metric, &OTHERS)?;
+        let by = match parameters.get("by") {
+            None => columns.not_given(),
+            Some(names) => columns.named(names.split(','))?,
+        };
+        let asked = columns.asked(&by, range(parameters, self.metric.grain_us, self.now_us)?);
+        let require_complete = require(parameters)?;
+        let top = Top {
+            asked,
+            by: by.iter().map(|at| self.metric.by[*at].clone()).collect(),
+            ranked_by: ranked_by(parameters, self.metric)?,
+            limit: parameters.limit(USUAL, MOST)?,
+        };
+        Ok((top, require_complete))
+    }
 }
 
 /// Reads `measure`; without one, it is the first number.

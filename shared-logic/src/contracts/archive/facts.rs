@@ -1,6 +1,7 @@
 //! Facts: which logs and partitions exist, where the archive begins each partition and how far it has come, what was
 //! lost, and which logs have ended (R6).
 //!
+//! - `appended`: what an archiver adds with the rows of one commit (R6);
 //! - `over`: logs that ended and that nothing asks for any more (R6);
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
@@ -10,6 +11,7 @@
 //! - `retired`: days whose rows were taken out, because they are old (`retain`);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
+mod appended;
 mod archive_again;
 mod erasures;
 mod imports;
@@ -23,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use appended::{Appended, AppendedTo};
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
 pub use erasures::{ErasedIn, ErasedPart, Erasure, LeftIn, Unreached};
 pub use imports::{Import, ImportedRecords, import_log};

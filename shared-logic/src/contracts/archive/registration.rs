@@ -1,6 +1,6 @@
 //! Registration: what an archiver's session changes in the facts once it has seen the topic, before it archives any row (R6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Facts;
@@ -40,7 +40,7 @@ pub enum Change {
 
 impl Facts {
     /// R6: registers the topic as it is now: its id `log`, and per partition where that starts and ends. Closes the logs of every other id,
-    /// begins the partitions that are new, and notes what the log lost before it was archived. Returns what changed.
+    /// begins the partitions that are new, and notes what the log lost of the partitions `own` before they were archived. Returns what changed.
     ///
     /// A partition begins where it starts. The first log of the topic that the archive ever sees begins where `first` says instead,
     /// so that the past of a topic can be left out; a later one has no past that was left out on purpose.
@@ -50,6 +50,7 @@ impl Facts {
         first: Start,
         starts: &BTreeMap<i32, i64>,
         ends: &BTreeMap<i32, i64>,
+        own: &BTreeSet<i32>,
     ) -> Vec<Change> {
         let is_first = self.logs.iter().all(|known| known.import.is_some());
         let begins = if is_first && first == Start::Latest { ends } else { starts };
@@ -67,7 +68,7 @@ impl Facts {
                 changes.push(Change::Begun { id, at: *at });
             }
         }
-        for (partition, start) in starts {
+        for (partition, start) in starts.iter().filter(|(partition, _)| own.contains(partition)) {
             let id = self.current(log, *partition);
             if let Some(from) = self.partition(&id).map(|known| known.next).filter(|next| next < start) {
                 self.lose(&id, *start);
@@ -106,9 +107,9 @@ mod tests {
 
     fn registered(facts: &mut Facts, log: &str, partitions: &[(i64, i64)]) -> Vec<Change> {
         let numbered = || (0..).zip(partitions);
-        let starts = numbered().map(|(partition, (start, _))| (partition, *start)).collect();
+        let starts: BTreeMap<i32, i64> = numbered().map(|(partition, (start, _))| (partition, *start)).collect();
         let ends = numbered().map(|(partition, (_, end))| (partition, *end)).collect();
-        facts.register_topic(log, Start::Latest, &starts, &ends)
+        facts.register_topic(log, Start::Latest, &starts, &ends, &starts.keys().copied().collect())
     }
 
     #[test]
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn by_default_a_partition_begins_at_its_start() {
         let (starts, ends) = (BTreeMap::from([(0, 3)]), BTreeMap::from([(0, 7)]));
-        let changes = Facts::default().register_topic("a", Start::Earliest, &starts, &ends);
+        let changes = Facts::default().register_topic("a", Start::Earliest, &starts, &ends, &BTreeSet::new());
         assert_eq!(changes, [Change::Begun { id: id("a", 0), at: 3 }]);
     }
 
@@ -139,6 +140,18 @@ mod tests {
         assert_eq!(registered(&mut facts, "a", &[(8, 9)]), [Change::Lost { id: id("a", 0), from: 5, to: 8 }]);
         assert_eq!(registered(&mut facts, "a", &[(8, 9)]), []);
         assert_eq!(facts.partition(&id("a", 0)).map(|known| (known.next, known.lost.len())), Some((8, 1)));
+    }
+
+    #[test]
+    fn what_another_archiver_reads_is_begun_and_not_noted_as_lost() {
+        let mut facts = Facts::default();
+        let (starts, later) = (BTreeMap::from([(0, 0), (1, 0)]), BTreeMap::from([(0, 4), (1, 5)]));
+        let register = |facts: &mut Facts, starts: &BTreeMap<i32, i64>| {
+            facts.register_topic("a", Start::Earliest, starts, starts, &[1].into())
+        };
+        assert_eq!(register(&mut facts, &starts).len(), 2, "both partitions are begun");
+        assert_eq!(register(&mut facts, &later), [Change::Lost { id: id("a", 1), from: 0, to: 5 }]);
+        assert_eq!(facts.partition(&id("a", 0)).map(|known| known.next), Some(0), "its archiver may have read it");
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub struct Build {
     pub rows: u64,
     /// How many of them were written.
     pub loaded: u64,
+    /// How often its loader has said that it lives, also while the server takes no documents. States of older builds have none.
+    #[serde(default)]
+    pub beats: u64,
     /// When it was begun, microseconds since 1970 by the loader's clock. Nothing follows from it.
     pub begun_at_us: i64,
     /// When a check last found it equal to the table. Nothing follows from it.
@@ -128,7 +131,7 @@ pub enum Needed {
     Build(Why),
     /// The check of a build that lanes follow, which serves once it is found equal.
     Check(u64),
-    /// To wait for a build that is being loaded; its loader is taken for dead if `loaded` does not grow.
+    /// To wait for a build that is being loaded; its loader is taken for dead if nothing is heard of it.
     Loading(u64),
 }
 
@@ -189,7 +192,7 @@ impl IndexState {
         (next, number)
     }
 
-    /// Notes what the server calls the index of a build that is loaded, and how many rows are written.
+    /// Notes what the server calls the index of a build that is loaded, how many rows are written, and that its loader lives.
     ///
     /// # Errors
     /// [`IndexStepError`].
@@ -199,7 +202,7 @@ impl IndexState {
                 return Err(IndexStepError::OtherLoader { number });
             }
             uuid.clone_into(&mut build.uuid);
-            build.loaded = loaded;
+            (build.loaded, build.beats) = (loaded, build.beats + 1);
             Ok(())
         })
     }
@@ -301,6 +304,13 @@ impl IndexState {
         next
     }
 
+    /// The builds that may hold what was erased: those of such definitions that began with rows of fewer erasures. One that has ended is among
+    /// them until its index is deleted.
+    pub fn holding_erased(&self, is_meant: impl Fn(&DefinitionHash) -> bool, erasures: usize) -> Vec<u64> {
+        let holding = self.builds.iter().filter(|(_, build)| build.erasures < erasures && is_meant(&build.definition));
+        holding.map(|(number, _)| *number).collect()
+    }
+
     /// The builds of a definition, the newest first.
     fn of<'s>(&'s self, definition: &DefinitionHash) -> impl Iterator<Item = (u64, &'s Build)> {
         let builds = self.builds.iter().rev().filter(move |(_, build)| build.definition == *definition);
@@ -366,6 +376,7 @@ mod tests {
             erasures: 1,
             rows: 9,
             loaded: 0,
+            beats: 0,
             begun_at_us: 0,
             equal_at_us: None,
         }
@@ -431,6 +442,29 @@ mod tests {
         let (second, _) = first.begin(Build { loader: "other".to_owned(), ..build('a', 2) });
         assert_eq!(second.builds[&one].stage, BuildStage::Ended);
         assert!(second.load(one, "me", "uuid", 5).is_err() && second.follow(one, "me").is_err());
+    }
+
+    #[test]
+    fn each_note_of_a_loader_says_that_it_lives_whether_or_not_rows_were_written() {
+        let (state, one) = IndexState::default().begin(build('a', 2));
+        let noted = |state: &IndexState| state.load(one, "me", "uuid", 4).expect("it loads");
+        let (first, second) = (noted(&state), noted(&noted(&state)));
+        assert_eq!((first.builds[&one].loaded, second.builds[&one].loaded), (4, 4));
+        assert!(second.builds[&one].beats > first.builds[&one].beats, "the server is blocked, and its loader lives");
+    }
+
+    #[test]
+    fn a_build_of_before_an_erasure_may_hold_what_was_erased_until_it_is_deleted() {
+        let both = served(&served(&IndexState::default(), 'a', 2), 'b', 2);
+        assert!(both.holding_erased(|_| true, 1).is_empty());
+        assert_eq!(both.holding_erased(|_| true, 2), [1, 2]);
+        assert_eq!(
+            both.holding_erased(|definition| *definition == hash('b'), 2),
+            [2],
+            "the other follows something else"
+        );
+        assert_eq!(both.end(1).holding_erased(|_| true, 2), [1, 2], "its index is still there");
+        assert_eq!(both.end(1).forget(1).holding_erased(|_| true, 2), [2]);
     }
 
     #[test]

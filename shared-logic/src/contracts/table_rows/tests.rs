@@ -106,7 +106,8 @@ fn rows_are_replaced_only_by_who_knows_them() {
     assert_eq!(rows.begin(None, other), Err(rows.clone()));
     assert_eq!(rows.begin(Some(one), other), Ok(Slot::Filling(other)));
     assert_eq!(Slot::Filling(one).begin(None, other), Ok(Slot::Filling(other)), "the last one to begin fills");
-    assert_eq!(Slot::Filling(other).fill(one), Err(Slot::Filling(other)));
+    assert_eq!(Slot::Filling(other).fill(one, one), Err(Slot::Filling(other)));
+    assert_eq!(Slot::Filling(one).fill(one, other), Ok(Slot::Filling(other)), "the next step needs this one");
     assert_eq!(Slot::Filling(other).open(held.clone()), Err(Slot::Filling(other)));
     assert_eq!(Slot::Filling(one).open(held.clone()), Ok(rows.clone()));
     let to = |offset| Position { offset, witness: None };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::catalog::Start;
+use shared_logic::contracts::archive::{Appended, AppendedTo};
 use shared_logic::log::{OffsetRange, PartitionId};
 
 use super::world::{Archive, File, World};
@@ -105,7 +106,7 @@ impl World {
     fn register(&mut self, session: &Session, starts: &BTreeMap<i32, i64>, ends: &BTreeMap<i32, i64>) -> Option<Step> {
         let first = if self.start_latest { Start::Latest } else { Start::Earliest };
         let mut facts = session.archive.facts.clone();
-        let changes = facts.register_topic(&session.log, first, starts, ends);
+        let changes = facts.register_topic(&session.log, first, starts, ends, &starts.keys().copied().collect());
         if !changes.is_empty() {
             let changes = changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             if self.archive.version == session.archive.version {
@@ -131,12 +132,13 @@ impl World {
 
     fn commit_rows(&mut self, rows: File) {
         let OffsetRange { id, from, to } = &rows.range;
-        let mut facts = self.archive.facts.clone();
-        if !facts.advance(id, *from, *to) {
+        let read = AppendedTo { id: id.clone(), from: *from, next: *to, witness: None, end: Some(*to) };
+        // On whatever others have committed since the session began.
+        let added = Appended { partitions: vec![read], ..Appended::default() };
+        let Some(facts) = self.archive.facts.append(&added) else {
             self.tell(|| format!("an archiver's commit of [{from}, {to}) of {id} is refused"));
             return;
-        }
-        facts.see_end(id, *to);
+        };
         self.commit(
             || format!("holds [{from}, {to}) of {id}"),
             |archive| {

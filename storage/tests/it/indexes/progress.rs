@@ -58,11 +58,20 @@ async fn what_was_refused_is_kept_until_a_later_document_is_taken() {
     let Some(fixture) = fixture("refused").await else { return };
     let client = &fixture.client;
     assert_eq!(client.refused("users", 1, 5).await.expect("read"), (Vec::new(), 0));
+    assert_eq!(client.count_refused("users", 1).await.expect("counted"), 0);
     let long = "x".repeat(9_000);
     let kept = [refused("b/c", 7), refused("a", 7), refused(&long, 7)];
     client.keep_refused("users", 1, &kept).await.expect("kept");
     let (first, total) = client.refused("users", 1, 2).await.expect("read");
     assert_eq!((first, total), (vec![kept[1].clone(), kept[0].clone()], 3));
+    let first = client.refused_ids("users", 1, 2).await.expect("read");
+    assert_eq!(first, (vec![("a".to_owned(), 7), ("b/c".to_owned(), 7)], 3), "without the documents");
+    assert_eq!(client.count_refused("users", 1).await.expect("counted"), 3);
+    assert_eq!(
+        client.refused("users", 1, 0).await.expect("read"),
+        (Vec::new(), 3),
+        "a page of none is none to a server"
+    );
     client.keep_refused("users", 1, &[refused("a", 6)]).await.expect("an older one is no failure");
     client.forget_refused("users", 1, &[("a".to_owned(), 6), ("z".to_owned(), 6)]).await.expect("nothing to forget");
     let all = [("a".to_owned(), 7), ("b/c".to_owned(), 7), (long.clone(), 7)];
@@ -87,6 +96,7 @@ async fn all_about_a_build_is_read_and_deleted_page_by_page() {
     let (found, total) = client.refused("users", 1, 1_100).await.expect("read");
     assert_eq!((found.as_slice(), total), (&many[..1_100], 1_203));
     assert_eq!(ids(client, 1).await.len(), 1_203);
+    assert_eq!(client.refused_ids("users", 1, u64::MAX).await.expect("read").0.len(), 1_203);
     for _ in 0..2 {
         client.forget_build("users", 1).await.expect("deleted");
         assert_eq!(ids(client, 1).await, []);

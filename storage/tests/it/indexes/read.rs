@@ -1,6 +1,7 @@
 //! Searches, and all documents of a slice (I5, I6).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 use shared_logic::index::{SLICES, slice_of};
@@ -46,7 +47,7 @@ async fn slices_have_all_documents_as_of_one_moment_byte_for_byte() {
     client.refresh(build).await.expect("refreshed");
     let mut scrolls = Vec::new();
     for slice in 0..SLICES {
-        scrolls.push(client.scroll(build, slice, 10).await.expect("begun"));
+        scrolls.push(client.scroll(build, slice, 10, Duration::ZERO).await.expect("begun"));
     }
     // What comes later is not in them.
     client.bulk(build, &[delete("u-7", 2), write("late", 1, &document(1, "late"))]).await.expect("written");
@@ -75,7 +76,7 @@ async fn a_scroll_that_the_server_has_let_go_is_no_end() {
     let items: Vec<_> = (0..30).map(|number| write(&format!("u-{number}"), 1, r#"{"braid_slice":5}"#)).collect();
     client.bulk(build, &items).await.expect("written");
     client.refresh(build).await.expect("refreshed");
-    let mut scroll = client.scroll(build, 5, 10).await.expect("begun");
+    let mut scroll = client.scroll(build, 5, 10, Duration::from_secs(600)).await.expect("begun");
     assert_eq!(scroll.page.len(), 10);
     fixture.request(reqwest::Method::DELETE, "_search/scroll", Some(json!({"scroll_id": [scroll.id]}))).await;
     let gone = client.next_page(&mut scroll).await;

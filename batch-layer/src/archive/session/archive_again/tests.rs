@@ -38,7 +38,7 @@ async fn changed_rules_are_refused_where_neither_the_archive_nor_the_log_has_the
     let payload: Option<&[u8]> = Some(br#"{"at": 1000, "k": "a"}"#);
     let record = Incoming { partition: 0, offset: 0, timestamp_us: None, key: None, payload, headers: None };
     buffer.push(record, &mut Decoder::new(source));
-    let committed = commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await.expect("written");
+    let committed = commit::rows(&mut archive, source, buffer, &BTreeMap::new()).await.expect("written");
     assert!(matches!(committed, Committed::At(_)), "there is no other writer");
 
     for (k, raw, lacks) in [("string", "rejected", false), ("int", "rejected", true), ("int", "all", false)] {

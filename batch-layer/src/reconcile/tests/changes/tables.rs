@@ -164,7 +164,7 @@ impl Tables {
             *next += 1;
         }
         let archive = self.registered(catalog).await;
-        let committed = commit::rows(archive, source, LOG, buffer, &BTreeMap::new()).await.expect("written");
+        let committed = commit::rows(archive, source, buffer, &BTreeMap::new()).await.expect("written");
         assert!(matches!(committed, Committed::At(_)), "there is no other writer");
     }
 

@@ -93,6 +93,30 @@ async fn a_run_that_was_ended_between_two_days_is_continued_by_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_is_waited_for_holds_up_no_erasure_and_is_not_forgotten_for_it() {
+    let mut reports = written().await;
+    erase(&mut reports.bench, "id = 1", 9).await;
+    reports.reconciled().await;
+    // Of the day on which the last record was written, nothing says that all of it has arrived.
+    reports.said.say("s", LOG, 900);
+    let run = reports.run_due("2025-04-30T02:00:00Z").await;
+    assert_eq!(
+        (run.waiting.as_ref().map(|(date, _)| date.as_str()), lacks(&run).0),
+        (Some("2025-04-28"), 900),
+        "{run}"
+    );
+    assert!(done(&run).contains(&(DAYS[0], DateOutcome::Revised)), "{run}");
+    assert_eq!((reports.rows(DAYS[0]).await, due(&reports).await), (vec![row(Some("Bea"), 1)], Vec::new()));
+    // The log goes on, and what had arrived by then is what it was.
+    erase(&mut reports.bench, "id = 3", 9).await;
+    reports.reconciled().await;
+    reports.said.say("s", LOG, 950);
+    let run = reports.run_due("2025-04-30T03:00:00Z").await;
+    assert_eq!(done(&run), [(DAYS[1], DateOutcome::Revised)]);
+    assert_eq!(lacks(&run).0, 900, "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_of_a_joined_table_leave_every_day_and_days_with_the_same_rows_are_not_computed_again_and_again() {
     let mut reports = written().await;
     let source = reports.bench.reconciler.catalog.sources["users"].clone();

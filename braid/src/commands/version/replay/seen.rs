@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use platform::kafka::{Bound, Topics};
 use platform::redis::Connection;
 use platform::settings::Settings;
-use redis::InfoDict;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::{ColumnsOnly, Facts, LogFacts};
 use shared_logic::contracts::speed_view::ShardKeys;
@@ -155,11 +154,8 @@ impl Look<'_> {
                 seen.rows += view.files().await?.iter().map(|file| file.rows).sum::<u64>();
             }
         }
-        let memory: InfoDict = redis::cmd("INFO").arg("memory").query_async(&mut self.redis).await?;
-        seen.used = memory.get("used_memory").unwrap_or(0);
-        // Without a limit of its own it has the machine's.
-        let limit = memory.get::<u64>("maxmemory").filter(|limit| *limit > 0);
-        seen.most = limit.or_else(|| memory.get("total_system_memory"));
+        let memory = platform::redis::memory(&mut self.redis).await?;
+        (seen.used, seen.most) = (memory.used, memory.most);
         Ok(seen)
     }
 }

@@ -18,11 +18,11 @@ pub(crate) async fn serve(body: Vec<u8>) -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let body = Bytes::from(body);
-    let total = move || {
+    let answer = move || {
         let body = body.clone();
         async move { ([(CONTENT_TYPE, "application/json")], body) }
     };
-    let router = Router::new().route("/v1/metrics/{metric}/total", get(total));
+    let router = Router::new().route("/v1/metrics/{metric}/{read}", get(answer));
     tokio::spawn(async move {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));

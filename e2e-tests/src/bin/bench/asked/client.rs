@@ -1,6 +1,7 @@
-//! Clients that ask for nothing but totals, each over one connection. They read no more of an answer than its length, so that the
+//! Clients that ask the same all the time, each over one connection. They read no more of an answer than its length, so that the
 //! machine is left to those who answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,21 +10,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-const CLIENTS: usize = 32;
-
 /// What the clients ask of a server.
 pub(crate) struct Clients {
     address: Arc<str>,
+    /// How many there are.
+    count: usize,
     /// The requests, which each client sends in turn.
     requests: Arc<[Vec<u8>]>,
 }
 
 impl Clients {
-    /// Clients that ask for these paths.
-    pub(crate) fn of(address: &str, paths: &[String]) -> Result<Clients> {
+    /// So many clients that ask for these paths.
+    pub(crate) fn of(address: &str, count: usize, paths: &[String]) -> Result<Clients> {
         ensure!(!paths.is_empty(), "clients ask for something");
         let request = |path: &String| format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes();
-        Ok(Clients { address: address.into(), requests: paths.iter().map(request).collect() })
+        Ok(Clients { address: address.into(), count, requests: paths.iter().map(request).collect() })
+    }
+
+    /// As many clients that ask another server for the same.
+    pub(crate) fn of_other(&self, server: SocketAddr) -> Clients {
+        Clients { address: server.to_string().into(), count: self.count, requests: Arc::clone(&self.requests) }
     }
 
     /// The body of one answer.
@@ -52,9 +58,10 @@ impl Clients {
     /// How long each answer takes, in milliseconds, if clients ask that often in a second. A question that is due while its client
     /// still waits for the answer before counts from when it was due.
     pub(crate) async fn took_ms(&self, per_second: f64, measured: Duration) -> Result<Vec<f64>> {
-        let (began, every) = (Instant::now(), Duration::from_secs_f64(CLIENTS as f64 / per_second));
+        let (began, count) = (Instant::now(), self.count as f64);
+        let every = Duration::from_secs_f64(count / per_second);
         let took = self.each(move |mut connection, requests, client| async move {
-            let (mut took, mut due) = (Vec::new(), began + every.mul_f64(client as f64 / CLIENTS as f64));
+            let (mut took, mut due) = (Vec::new(), began + every.mul_f64(client as f64 / count));
             while due < began + measured {
                 let is_late = Instant::now() >= due;
                 tokio::time::sleep_until(due.into()).await;
@@ -74,11 +81,11 @@ impl Clients {
         run: impl Fn(Connection, Arc<[Vec<u8>]>, usize) -> F,
     ) -> Result<Vec<T>> {
         let mut clients = JoinSet::new();
-        for client in 0..CLIENTS {
+        for client in 0..self.count {
             let connection = Connection::open(&self.address).await?;
             clients.spawn(run(connection, Arc::clone(&self.requests), client));
         }
-        let mut results = Vec::with_capacity(CLIENTS);
+        let mut results = Vec::with_capacity(self.count);
         while let Some(ended) = clients.join_next().await {
             results.push(ended??);
         }

@@ -1,15 +1,17 @@
 //! A deployment of which only reconciles run, on an archive of made-up events.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use e2e_tests::scenario::{Scenario, now_us};
-use e2e_tests::views::{CatalogOptions, catalog};
+use e2e_tests::views::{CatalogOptions, METRIC, catalog};
 use e2e_tests::{Deployment, S3};
 use platform::settings::Settings;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
+use shared_logic::contracts::batch_view;
 use shared_logic::time::DAY_US;
 use test_kit::{Durability, Redis};
 
@@ -26,6 +28,7 @@ const MERGED: usize = 5 * COMMIT;
 /// What one reconcile took.
 pub(crate) struct Reconciled {
     pub(crate) seconds: f64,
+    pub(crate) cpu_seconds: f64,
     pub(crate) peak_mib: f64,
     pub(crate) rows_read: f64,
     pub(crate) rows_written: f64,
@@ -139,15 +142,39 @@ impl World {
         Event { id: self.ids, at_us, video }
     }
 
+    /// Bytes of all Parquet files of the view, and of all files of the index of identities. Those that are superseded are not left out.
+    pub(crate) fn bytes(&self) -> Result<(u64, u64)> {
+        let store = self.deployment.store();
+        let view = bytes_below(&store.join(batch_view::path("v1", METRIC)), &|path| {
+            path.extension().is_some_and(|end| end == "parquet")
+        })?;
+        let runs = bytes_below(&store, &|path| path.extension().is_some_and(|end| end == "run"))?;
+        Ok((view, runs))
+    }
+
     /// Runs a reconcile to its end.
     pub(crate) async fn reconcile(&self) -> Result<Reconciled> {
-        let Took { seconds, peak_mib, output } = Took::by(|| self.deployment.launch_reconcile("")).await?;
+        let Took { seconds, cpu_seconds, peak_mib, output } = Took::by(|| self.deployment.launch_reconcile("")).await?;
         let words: Vec<&str> = output.split_whitespace().collect();
         let number = |of: [&str; 3]| -> Result<f64> {
             let found = words.windows(4).find(|words| words[1..] == of);
             Ok(found.with_context(|| format!("the reconcile does not say how many {of:?}"))?[0].parse()?)
         };
         let (rows_read, rows_written) = (number(["archive", "rows", "read,"])?, number(["rows", "written", "in"])?);
-        Ok(Reconciled { seconds, peak_mib, rows_read, rows_written })
+        Ok(Reconciled { seconds, cpu_seconds, peak_mib, rows_read, rows_written })
     }
+}
+
+/// Bytes of the files below a folder that are counted.
+fn bytes_below(folder: &Path, is_counted: &dyn Fn(&Path) -> bool) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            bytes += bytes_below(&path, is_counted)?;
+        } else if is_counted(&path) {
+            bytes += fs::metadata(&path)?.len();
+        }
+    }
+    Ok(bytes)
 }

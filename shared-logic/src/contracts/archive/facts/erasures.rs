@@ -75,7 +75,7 @@ pub enum LeftIn {
     Archive,
     /// In answers.
     Answers,
-    /// In files of older versions.
+    /// In files of older versions, or in builds of search indexes that are not deleted yet.
     OldFiles,
 }
 
@@ -150,7 +150,9 @@ impl fmt::Display for LeftIn {
         f.write_str(match self {
             LeftIn::Archive => "was ended before its end: call `batch-layer erase` with the same condition again",
             LeftIn::Answers => "erased from the archive; the next reconciles take them out of answers",
-            LeftIn::OldFiles => "in no answer; later reconciles delete the last old files",
+            LeftIn::OldFiles => {
+                "in no answer; later reconciles delete the last old files, and builds of search indexes"
+            }
         })
     }
 }

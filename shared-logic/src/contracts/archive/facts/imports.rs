@@ -130,7 +130,7 @@ mod tests {
         assert!(facts.add_import(1, "a.csv", 7, &records(5)));
         let import = facts.logs.clone();
         let (starts, ends) = (BTreeMap::from([(0, 3)]), BTreeMap::from([(0, 7)]));
-        let changes = facts.register_topic("topic", Start::Latest, &starts, &ends);
+        let changes = facts.register_topic("topic", Start::Latest, &starts, &ends, &[0].into());
         assert_eq!(
             changes,
             [Change::Begun { id: PartitionId::new("topic", 0), at: 7 }],

@@ -32,30 +32,6 @@ impl Facts {
         parse_day(day).is_some_and(|day| self.is_retired(day))
     }
 
-    /// These facts, which follow from `before`, as they follow from `now`: the newest ones, if nothing but a retirement has changed
-    /// them since. `None` if anything else has.
-    #[must_use]
-    pub fn on_tidied(&self, before: &Facts, now: &Facts) -> Option<Facts> {
-        let mut before = before.clone();
-        before.take_retired_from(now);
-        if before != *now {
-            return None;
-        }
-        let mut rebased = self.clone();
-        rebased.take_retired_from(now);
-        Some(rebased)
-    }
-
-    fn take_retired_from(&mut self, other: &Facts) {
-        self.retired_before = other.retired_before;
-        for (id, facts) in other.partitions() {
-            let log = self.logs.iter_mut().find(|own| own.log == id.log);
-            if let Some(own) = log.and_then(|log| log.partitions.get_mut(&id.partition)) {
-                own.retired_below = facts.retired_below;
-            }
-        }
-    }
-
     /// Whether rows of retired days may be missing that lie at or above this cut.
     pub fn retired_beyond(&self, cut: &Offsets) -> bool {
         self.partitions().any(|(id, facts)| {
@@ -100,21 +76,6 @@ mod tests {
         assert!(facts.may_be_retired(&id(0), 49) && !facts.may_be_retired(&id(0), 50));
         assert!(!facts.may_be_retired(&id(1), 3), "nothing below a partition's begin was ever archived");
         assert_eq!(facts.partition(&id(7)), None);
-    }
-
-    #[test]
-    fn what_follows_from_facts_follows_from_them_after_a_retirement_too_and_from_no_others() {
-        let before = begun();
-        let mut own = before.clone();
-        assert!(own.advance(&id(0), 3, 9));
-        let mut now = before.clone();
-        now.retire(10, &offsets(&[(0, 5), (1, 5)]));
-        let mut expected = now.clone();
-        assert!(expected.advance(&id(0), 3, 9));
-        assert_eq!(own.on_tidied(&before, &now), Some(expected));
-        assert_eq!(own.on_tidied(&before, &before), Some(own.clone()), "files were merged");
-        assert!(now.advance(&id(1), 3, 4));
-        assert_eq!(own.on_tidied(&before, &now), None, "another archiver has committed");
     }
 
     #[test]

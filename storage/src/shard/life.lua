@@ -1,0 +1,4 @@
+#!lua flags=no-writes,allow-stale
+-- R10: names one life of the data on this server: another one begins when it is started again, or a replica takes its place, and then what is
+-- there may be older than what was read before.
+return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
