@@ -41,8 +41,9 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(1_800);
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
     let folder = scenario.dir().join("search");
     let server = Search::start_in("bench", &folder, &[]).await?.context("benchmarks need the real OpenSearch")?;
-    found(scenario, &server, figures).await.context("change to found")?;
-    written(scenario, &server, figures).await.context("documents per second")
+    // In this order, because a server answers slowly until its code is compiled.
+    written(scenario, &server, figures).await.context("documents per second")?;
+    found(scenario, &server, figures).await.context("change to found")
 }
 
 /// A stage whose index serves, with nobody in it.
@@ -126,6 +127,11 @@ async fn written(scenario: &Scenario, server: &Search, figures: &mut Figures) ->
         producer.send(&change(number, 0))?;
     }
     producer.flush()?;
+    let plain = Plain::new(&server.url());
+    let documents_of = |lane: u64| (0..documents).filter(move |number| number % bare::LANES == lane);
+    let load = |index| bare::load(&plain, index, people::mapping(), |lane| documents_of(lane).map(document));
+    // Otherwise who comes first would write to a server that has not compiled its code yet.
+    load("warm-up").await?;
 
     let worker = stage.deployment.launch(Layer::Speed, "")?;
     // The first documents are left out: before them the worker starts and joins its group.
@@ -136,9 +142,7 @@ async fn written(scenario: &Scenario, server: &Search, figures: &mut Figures) ->
     let usage = Usage::of(worker.id())?;
     stage.deployment.kill(Layer::Speed);
 
-    let plain = Plain::new(&server.url());
-    let documents_of = |lane: u64| (0..documents).filter(move |number| number % bare::LANES == lane);
-    let bare = bare::load(&plain, people::mapping(), |lane| documents_of(lane).map(document)).await?;
+    let bare = load("bare").await?;
     figures.beside("index_documents_per_second", per_second, "documents/s", documents as f64 / bare.as_secs_f64());
     figures.add("index_cpu_per_document", usage.cpu_seconds * 1e6 / documents as f64, "µs");
     figures.add("index_peak_memory", usage.peak_mib, "MiB");

@@ -12,20 +12,24 @@ use serde_json::Value;
 pub(crate) const LANES: u64 = 4;
 /// The most bytes of a request: the default of `search.max_bulk`.
 const MAX_BULK: usize = 5 << 20;
-const INDEX: &str = "bare";
 
-/// Creates an index, and loads what `documents` gives for each lane, ids and documents. How long the loading took.
-pub(crate) async fn load<D>(plain: &Plain, mapping: Value, documents: impl Fn(u64) -> D) -> Result<Duration>
+/// Creates that index, and loads what `documents` gives for each lane, ids and documents. How long the loading took.
+pub(crate) async fn load<D>(
+    plain: &Plain,
+    index: &str,
+    mapping: Value,
+    documents: impl Fn(u64) -> D,
+) -> Result<Duration>
 where
     D: Iterator<Item = (String, String)>,
 {
-    plain.put(&format!("/{INDEX}"), &mapping).await?;
+    plain.put(&format!("/{index}"), &mapping).await?;
     // Written down before anything is measured.
     let lanes: Vec<Vec<String>> = (0..LANES).map(|lane| requests(documents(lane))).collect::<Result<_>>()?;
     let began = Instant::now();
     try_join_all(lanes.into_iter().map(|requests| async move {
         for request in requests {
-            let answer = plain.bulk(INDEX, request).await?;
+            let answer = plain.bulk(index, request).await?;
             ensure!(answer["errors"] == false, "a document was not taken");
         }
         Ok(())
