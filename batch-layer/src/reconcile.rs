@@ -100,7 +100,7 @@ pub use self::rollback::{OlderVersion, RolledBack};
 
 /// What a row takes, about, while it is deduplicated and grouped: its columns, its identity and place, twice, and what is sorted to
 /// group it. In bytes.
-const ROW_BYTES: u64 = 320;
+const ROW_BYTES: u64 = 400;
 
 /// How many large parts of days, and how many large days, are counted at a time. A part is counted by one processor.
 const PARTS_AT_ONCE: usize = 2;

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use futures::FutureExt;
 use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::compression::Compression;
+use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, error, info_span};
 
@@ -62,31 +62,27 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     ]
 }
 
-/// The service that answers all requests.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let watched = |path: &str, route: MethodRouter<Arc<App>>| {
-        let can_be_watched = live::PATHS.contains(&path);
-        if can_be_watched { route.layer(from_fn_with_state(Arc::clone(&app), live::or_answered)) } else { route }
-    };
+/// The service that answers all requests. Answers are compressed for those who say that they read gzip: not short ones, and not events, each of
+/// which is sent at once.
+pub(crate) type Answers = Compression<Router, And<SizeAbove, NotForContentType>>;
+
+/// All of them.
+pub(crate) fn answers(app: Arc<App>) -> Answers {
+    let predicate = SizeAbove::new(COMPRESSED_ABOVE).and(NotForContentType::SSE);
+    Compression::new(router(app)).quality(CompressionLevel::Fastest).compress_when(predicate)
+}
+
+fn router(app: Arc<App>) -> Router {
     let routes = routes().into_iter();
-    let router = routes.fold(Router::new(), |router, (path, route)| router.route(path, watched(path, route)));
+    let router = routes.fold(Router::new(), |router, (path, route)| router.route(path, route));
     router
         .method_not_allowed_fallback(|request: Request| async move {
             Problem::method(request.method().as_str(), request.uri().path())
         })
         .fallback(|request: Request| async move { Problem::no_path(request.uri().path()) })
-        // The last one is the first that a request meets.
-        .layer(from_fn_with_state(Arc::clone(&app), bounded))
-        .layer(from_fn_with_state(Arc::clone(&app), admitted))
+        // One layer for everything: each further one would allocate a dozen times for every request.
         .layer(from_fn_with_state(Arc::clone(&app), counted))
-        .layer(compression())
         .with_state(app)
-}
-
-/// Answers are compressed for those who say that they read gzip: not short ones, and not events, each of which is sent at once.
-fn compression() -> CompressionLayer<impl Predicate> {
-    let predicate = SizeAbove::new(COMPRESSED_ABOVE).and(NotForContentType::SSE);
-    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate)
 }
 
 /// Names a request in the log, counts it, and tells browsers what to do with its answer.
@@ -101,7 +97,7 @@ async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> R
         span.record("traceparent", followed);
     }
     let mut response = async {
-        let response = next.run(request).await;
+        let response = admitted(&app, request, next).await;
         Span::current().record("status", response.status().as_u16());
         debug!(took_us = begun.elapsed().as_micros(), "answered");
         response
@@ -115,16 +111,16 @@ async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> R
 }
 
 /// Lets a request through to its handler if it may be answered and has brought its body, whole.
-async fn admitted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn admitted(app: &App, request: Request, next: Next) -> Response {
     match app.gate.admitted(request, app.http.max_body, app.http.request_timeout.get()).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) => bounded(app, request, next).await,
         Err(refused) => refused.into_response(),
     }
 }
 
 /// Ends a request after `http.request_timeout`, and turns a panic into a problem.
-async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
+async fn bounded(app: &App, request: Request, next: Next) -> Response {
+    let answer = std::panic::AssertUnwindSafe(live::or_answered(app, request, next)).catch_unwind();
     let within = app.http.request_timeout.get();
     match tokio::time::timeout(within, answer).await {
         Ok(Ok(response)) => response,

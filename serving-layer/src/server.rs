@@ -36,7 +36,7 @@ use crate::document::document;
 use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
-use crate::router::router;
+use crate::router::answers;
 use crate::routes::status;
 use crate::stream_read::{Access, KafkaLogs, LogClient};
 use crate::topics::TopicClient;
@@ -214,7 +214,7 @@ impl Server {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let service = router(Arc::clone(&self.app));
+        let service = answers(Arc::clone(&self.app));
         let builder = connection::builder();
         loop {
             while connections.try_join_next().is_some() {}

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+use crate::router::Answers;
 
 /// How long a client may take to send the head of a request, or be silent between two requests.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
@@ -24,7 +25,7 @@ const MAX_HEAD_BYTES: usize = 96 * 1_024;
 const MAX_HEADERS: usize = 100;
 
 /// One client's connection, being served.
-pub(super) type Connection = http1::Connection<TokioIo<Client>, TowerToHyperService<Router>>;
+pub(super) type Connection = http1::Connection<TokioIo<Client>, TowerToHyperService<Answers>>;
 
 /// How connections are served.
 pub(super) fn builder() -> http1::Builder {
@@ -35,7 +36,7 @@ pub(super) fn builder() -> http1::Builder {
 }
 
 /// Serves one client.
-pub(super) fn connection(builder: &http1::Builder, stream: TcpStream, service: Router) -> Connection {
+pub(super) fn connection(builder: &http1::Builder, stream: TcpStream, service: Answers) -> Connection {
     // Without this, a small answer may wait until the client acknowledges the one before.
     let _ = stream.set_nodelay(true);
     builder.serve_connection(TokioIo::new(Client { stream, stalled: None }), TowerToHyperService::new(service))
