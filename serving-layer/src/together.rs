@@ -149,9 +149,10 @@ mod tests {
             tokio::spawn(async move {
                 let answer = move |question: &'static str| {
                     let number = begun.fetch_add(1, Ordering::SeqCst);
-                    let (mut call, may_end) =
+                    let (call, may_end) =
                         (Call { is_over: false, given_up: Arc::clone(&given_up) }, Arc::clone(&may_end));
                     async move {
+                        let mut call = call;
                         may_end.acquire().await.expect("open").forget();
                         call.is_over = true;
                         assert_ne!(question, "a mistake");

@@ -110,7 +110,8 @@ name = "text"
         for (source, archive, expected) in
             [("users", "users", true), ("users", "users.2", false), ("orders", "orders", false)]
         {
-            let is_meant = erased(source, archive).is_meant("users", &versions);
+            let erased = erased(source, archive);
+            let is_meant = erased.is_meant("users", &versions);
             assert_eq!((is_meant(&own), is_meant(&other)), (expected, expected), "{source} {archive}");
         }
         assert_eq!(erased("users", "users").indexes(&versions), BTreeSet::from(["users".to_owned()]));

@@ -27,8 +27,6 @@ pub(super) struct Asked {
     pub(super) us_per_request: f64,
     /// Bytes of segments for a row.
     pub(super) segment_bytes_per_row: f64,
-    /// The most memory of the process, in MiB.
-    pub(super) peak_mib: f64,
 }
 
 impl Asked {
@@ -66,7 +64,6 @@ impl Asked {
         Ok(Asked {
             us_per_request: (after.cpu_seconds - before.cpu_seconds) * 1e6 / asked,
             segment_bytes_per_row: bytes / rows,
-            peak_mib: Usage::of(serving)?.peak_mib,
         })
     }
 }
