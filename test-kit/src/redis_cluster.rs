@@ -91,6 +91,16 @@ impl RedisCluster {
             let id: String = cluster.nodes[primary].ask(&["CLUSTER", "MYID"]).await?;
             cluster.nodes[primary + PRIMARIES].command(&["CLUSTER", "REPLICATE", &id]).await?;
         }
+        wait_for("the nodes to know the replicas", DEADLINE, async || {
+            for node in 0..cluster.nodes.len() {
+                let primaries = cluster.seen_by(node).await?.iter().filter(|seen| seen.is_primary).count();
+                if primaries > PRIMARIES {
+                    return Ok(Progress::NotYet(format!("node {node} knows {primaries} primaries")));
+                }
+            }
+            Ok(Progress::Done(()))
+        })
+        .await?;
         cluster.in_step().await?;
         Ok(cluster)
     }
