@@ -1,7 +1,7 @@
 //! Asks sentinels who the primary is.
 //!
 //! Sentinels do not learn of a failover at the same moment. Each says by which epoch of the configuration it answers, and every failover has a
-//! greater one. So all are asked at once, and of what most of them say the newest counts.
+//! greater one. So all are asked at once, and of what most of them say the newest counts. Where only fewer answer, theirs has to do.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,7 @@ impl Sentinels {
         Ok(Sentinels { service, config, each: urls.iter().map(sentinel).collect::<Result<_, _>>()? })
     }
 
-    /// Who is the primary, as the newest answer of most sentinels says.
+    /// Who is the primary, as the newest answer of most sentinels says; of those that answer, if they are fewer.
     pub(super) async fn primary(&mut self) -> RedisResult<Named> {
         let (service, config, most) = (self.service.as_str(), &self.config, self.each.len() / 2 + 1);
         let mut asked: FuturesUnordered<_> =

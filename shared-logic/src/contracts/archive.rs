@@ -107,8 +107,8 @@ pub fn record_columns() -> [(PlSmallStr, DataType); 10] {
     columns.map(|(name, dtype)| (name.into(), dtype))
 }
 
-/// The consumer group of the archivers of an archive, which divides its topic's partitions among them. Names hold no dots, so no other
-/// group has so many parts of which the last is `records`.
+/// The consumer group of the archivers of an archive, which divides its topic's partitions among them. Names of sources and versions hold no
+/// dots, and an archive's name only one between these two, so no other group has so many parts of which the last is `records`.
 pub fn group(deployment: &str, archive: &str) -> String {
     format!("braid.{deployment}.archive.{archive}.records")
 }

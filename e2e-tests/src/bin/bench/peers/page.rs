@@ -62,7 +62,7 @@ To Flink and Kafka Streams:
   changelog and to its output. The broker itself runs with the quick compiler only, as `braid up` starts it.
 - *State that lasts.* They keep their state on disk, by checkpoints or changelogs, and go on from there. Braid's counters lie in a Redis that keeps nothing here: after a loss of
   Redis, Braid counts again from where its batch view ends, which takes longer the more came since.
-- *More machines.* Their state is divided among as many machines as there are; Braid's speed layer shares one Redis, or several shards of a cluster.
+- *More machines.* Their state is divided among as many machines as there are; Braid's speed layer shares one Redis, or the primaries of a Redis Cluster.
 - *The end.* A result of Flink can be read once its window has closed and a checkpoint is done, so its rate has up to {commit_s} s of waiting in it; the more events, the less that weighs.
 - *Who wrote it.* Braid was tuned on this very workload by its authors. The others run with the settings above, which somebody who runs them every day may better.
 - *What they are for.* They join streams, hold any state and run any code; Braid counts what its catalog declares.
