@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Allocates as [`platform::allocator`] says.
+#[global_allocator]
+static ALLOCATOR: platform::allocator::Allocator = platform::allocator::ALLOCATOR;
+
 fn main() -> anyhow::Result<ExitCode> {
     batch_layer::command::main()
 }

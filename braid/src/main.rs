@@ -13,6 +13,10 @@ use braid::commands::{
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
+/// Allocates as [`platform::allocator`] says.
+#[global_allocator]
+static ALLOCATOR: platform::allocator::Allocator = platform::allocator::ALLOCATOR;
+
 /// Counts events twice, within milliseconds and exactly, and merges both counts in every answer.
 ///
 /// Every command takes its settings from a file, the environment (BRAID__SECTION__KEY) and flags; later wins.

@@ -3,6 +3,7 @@
 //!
 //! Architecture invariant: this crate depends on no layer and not on `shared-logic`.
 
+pub mod allocator;
 pub mod api_key;
 pub mod clock;
 pub mod failpoints;

@@ -34,12 +34,19 @@ impl Side {
         let mut origin = 0;
         for stretch in &counted.stretches {
             let keys = self.keys(&stretch.id);
-            let life = self.client.life(&mut self.redis, &keys).await?;
+            let counters: Vec<String> = match stretch.instance {
+                Some(instance) => {
+                    let slices = stretch.slices.iter();
+                    slices.map(|slice| keys.counters(instance, *slice, &counted.definition)).collect()
+                }
+                None => Vec::new(),
+            };
+            let life = self.client.life(&mut self.redis, &keys, &counters).await?;
             for slice in &stretch.slices {
                 origin += 1;
                 self.read_slice(metric, counted, (stretch, *slice, origin), spill).await?;
             }
-            if !self.is_listed(stretch).await? || self.client.life(&mut self.redis, &keys).await? != life {
+            if !self.is_listed(stretch).await? || self.client.life(&mut self.redis, &keys, &counters).await? != life {
                 return Ok(false);
             }
         }

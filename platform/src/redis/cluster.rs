@@ -44,7 +44,8 @@ impl Cluster {
         let addresses: Vec<String> = infos.iter().map(|info| info.addr().to_string()).collect();
         let client = ClusterClientBuilder::new(infos)
             .tcp_settings(TcpSettings::default().set_nodelay(true))
-            .connection_timeout(settings.connect_timeout.get())
+            // It waits for nodes that are silent, first for those that are named here and then for those that they name.
+            .connection_timeout(settings.connect_timeout.get() / 3)
             .response_timeout(settings.response_timeout.get())
             .retries(RETRIES)
             .min_retry_wait(RETRY_WAIT_MS.start)

@@ -60,10 +60,15 @@ impl Watched {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect_timeout))
             .set_response_timeout(Some(settings.response_timeout.get()));
+        // Where too few answer to be most of them, those count that do, once the others were waited for. Then there has to be time for the primary.
+        let of_one = connect_timeout / 2;
+        let of_sentinels = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(of_one))
+            .set_response_timeout(Some(settings.response_timeout.get().min(of_one)));
         let address = format!("the primary that sentinels call {service}");
         let shared = Shared {
             login: how_to_connect(login)?,
-            sentinels: Mutex::new(Sentinels::new(sentinels, service, config.clone())?),
+            sentinels: Mutex::new(Sentinels::new(sentinels, service, of_sentinels)?),
             config,
             connect_timeout,
             primary: RwLock::new(None),

@@ -1,9 +1,10 @@
 //! A connection to a real Redis Cluster: looks over several slots, scripts on nodes that do not know them, and the check of all nodes.
 
+use std::net::TcpListener;
 use std::time::Instant;
 
 use platform::redis::{Connection, RedisError, check, connect, is_back_pressure, memory};
-use platform::settings;
+use platform::settings::{self, Span};
 use redis::{RedisResult, Script};
 use test_kit::{DEADLINE, RedisCluster};
 
@@ -123,4 +124,16 @@ async fn what_is_no_cluster_is_named_without_the_password() {
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     let error = connect(&of("redis-cluster://:hunter2@a/3")).await.map(drop).expect_err("a database");
     assert!(error.to_string().contains("no other database") && !error.to_string().contains("hunter2"), "{error}");
+}
+
+/// As a host that is off: nothing says that nobody answers there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_silent_does_not_keep_from_connecting_to_the_others() {
+    let cluster = RedisCluster::start().await.expect("a cluster starts");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("{},{}", cluster.url(), silent.local_addr().expect("an address"));
+    let connect_timeout = Span::from_secs(3);
+    let settings = settings::Redis { url: url.as_str().into(), connect_timeout, ..settings::Redis::default() };
+    let mut connection = connect(&settings).await.expect("three nodes answer");
+    check(&mut connection).await.expect("fit");
 }

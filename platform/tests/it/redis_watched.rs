@@ -1,5 +1,6 @@
 //! A connection to a real primary that sentinels watch.
 
+use std::net::TcpListener;
 use std::time::Instant;
 
 use platform::redis::{Connection, check, connect, is_back_pressure};
@@ -58,4 +59,16 @@ async fn what_sentinels_do_not_know_is_an_error_with_its_name() {
     assert_eq!(error.to_string(), "cannot connect to redis at the primary that sentinels call other");
     let error = connect(&settings("redis+sentinel://127.0.0.1:1/main")).await.map(drop).expect_err("no sentinel");
     assert!(error.to_string().contains("sentinels call main"), "{error}");
+}
+
+/// As hosts that are off: nothing says that nobody answers there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_few_sentinels_say_counts_where_most_are_silent() {
+    let watched = WatchedRedis::start().await.expect("servers and sentinels start");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = silent.local_addr().expect("an address").to_string();
+    let begin = format!("redis+sentinel://{}", format!("{address},").repeat(4));
+    let url = watched.url().replacen("redis+sentinel://", &begin, 1);
+    let mut connection = connect(&settings(&url)).await.expect("three of seven answer");
+    assert_eq!(counted(&mut connection).await, 1);
 }

@@ -22,6 +22,11 @@ for i = 5, #KEYS do
   if redis.call('HEXISTS', KEYS[2], name) == 0 then
     names[#names + 1] = name
     names[#names + 1] = ''
+  elseif redis.call('EXISTS', KEYS[i]) == 0 then
+    -- What has a name was written. A cluster may lose some keys of a shard and keep others, if a primary is lost while a slot moves. Then nothing
+    -- of the shard is believed: it is opened again, with another instance.
+    redis.call('UNLINK', KEYS[1])
+    return {'failed', 'counters that were written are gone'}
   end
 end
 

@@ -6,10 +6,15 @@ local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'as_o
 if not at[1] then return {} end
 if at[5] ~= '5' then return {'format', at[5]} end
 
+-- Counters that have a name, and are not there, were lost: see `apply.lua`. The last key is that of the names.
+local function are_lost(key)
+  return redis.call('EXISTS', key) == 0 and redis.call('HEXISTS', KEYS[#KEYS], string.sub(key, #KEYS[1] - 2)) == 1
+end
+
 -- The chunks of a group key within a range, each with its values. The key's own field lists them, and holds the first.
 local function chunks_of(key, group, first, last)
   local own = redis.call('HGET', key, group)
-  if not own then return {} end
+  if not own then return not are_lost(key) and {} end
   local own_chunk, others, values = string.match(own, '^(-?%d+),?([-+,%d]*);()')
   if not own_chunk then return {'?', own} end
   local found, chunks = {}, {}
@@ -37,6 +42,9 @@ end
 local answer = {at[1], at[2], at[3], at[6], at[4] or '', at[7] or '', at[8] or '', at[9] or ''}
 for n = 1, #ARGV, 4 do
   local key = KEYS[tonumber(ARGV[n])]
-  answer[#answer + 1] = chunks_of(key, ARGV[n + 1], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))
+  local found = chunks_of(key, ARGV[n + 1], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))
+  -- As if there were no shard: the answer is incomplete.
+  if not found then return {} end
+  answer[#answer + 1] = found
 end
 return answer

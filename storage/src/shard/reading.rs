@@ -11,7 +11,7 @@ use super::{ShardClient, ShardError, call};
 const HEAD: usize = 8;
 
 impl ShardClient {
-    /// R10: the shard's positions and the counters that are wanted of it; `None` if there is no shard.
+    /// R10: the shard's positions and the counters that are wanted of it; `None` if there is no shard, or it has lost some of these counters.
     ///
     /// # Errors
     /// [`ShardError`].
@@ -21,7 +21,10 @@ impl ShardClient {
         keys: &ShardKeys,
         wanted: &[Wanted<'_>],
     ) -> Result<Option<Reading>, ShardError> {
-        let request = Request::new(keys, wanted);
+        let mut request = Request::new(keys, wanted);
+        if !request.keys.is_empty() {
+            request.keys.push(keys.names());
+        }
         let reply = call(redis, keys, "read", &self.scripts.read, &request.keys, &request.arguments).await?;
         reading(reply, wanted).map_err(|source| ShardError::unreadable(keys, source))
     }

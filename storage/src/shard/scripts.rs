@@ -27,7 +27,7 @@ pub struct Scripts {
     /// R8. Keys: shard, names of counters, counters. Arguments: the instance and the slice that they belong to. Unlinks them,
     /// and removes their names, unless the slice is still listed; replies how many.
     pub unlink: Script,
-    /// R10. Keys: shard. Replies with the name of one life of the data on its server.
+    /// R10. Keys: shard, counters. Replies with the name of one life of the data on the server that has them all.
     pub life: Script,
     /// R10. Keys and arguments: shard, and what a [`Request`](shared_logic::contracts::speed_view::Request) names. Replies with
     /// the shard and, for each of what is wanted, the group key's chunks.

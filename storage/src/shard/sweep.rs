@@ -10,7 +10,9 @@
 //! either, so a request that it refuses does no harm.
 //!
 //! All of that holds within one life of the data. A server that was started again, or a replica that took its place, may have gone back, and be
-//! at the same cursor again by the end. So both looks also ask for the name of that life.
+//! at the same cursor again by the end. So both looks also ask for the name of that life. In a cluster, the keys of a shard move one after the other
+//! when its slot does: counters may be scanned on two servers while the shard stays where it is. So the server is asked that has all of these keys;
+//! while none has, the question is refused.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -103,9 +105,15 @@ impl ShardClient {
         wish: Wish<'_>,
     ) -> Result<Sweep, ShardError> {
         for _ in 0..ROUNDS {
-            let life = self.life(redis, keys).await?;
+            let life = self.life(redis, keys, &[]).await?;
             let notes = self.ask_for_notes(redis, keys).await?;
             let Some(before) = self.state(redis, keys).await? else { return Ok(Sweep::NoShard) };
+            let begins = before.shard.slices.iter().filter(|begin| **begin >= wish.from);
+            let counters = begins.map(|begin| keys.counters(before.shard.instance, *begin, wish.definition));
+            let counters: Vec<String> = counters.collect();
+            if life != self.life(redis, keys, &counters).await? {
+                continue;
+            }
             let mut slices = BTreeMap::new();
             for begin in before.shard.slices.iter().filter(|begin| **begin >= wish.from) {
                 let owner = (before.shard.instance, *begin);
@@ -120,7 +128,7 @@ impl ShardClient {
             if from != to && !self.overlay(redis, keys, wish, &notes, &mut changes, &mut slices).await? {
                 continue;
             }
-            if life != self.life(redis, keys).await? {
+            if life != self.life(redis, keys, &counters).await? {
                 continue;
             }
             let counts = |begin: &i64| *begin >= wish.from && after.shard.slices.contains(begin);
@@ -135,13 +143,18 @@ impl ShardClient {
         Ok(states.pop().flatten())
     }
 
-    /// R10: names one life of the data on the server that holds the shard. If it is another one after several steps than before, a step may
-    /// have read what is older than another has read, or have gone on where another server has other fields.
+    /// R10: names one life of the data on the server that holds the shard and those counters of it. If it is another one after several steps
+    /// than before, a step may have read what is older than another has read, or have gone on where another server has other fields.
     ///
     /// # Errors
-    /// [`ShardError`].
-    pub async fn life(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<String, ShardError> {
-        call(redis, keys, "look at the server of", &self.scripts.life, &[], &[]).await
+    /// [`ShardError`]; back-pressure while a slot moves and no server has all of these keys.
+    pub async fn life(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        counters: &[String],
+    ) -> Result<String, ShardError> {
+        call(redis, keys, "look at the server of", &self.scripts.life, counters, &[]).await
     }
 
     /// Asks workers to note what they write, and looks where the notes stand. A Redis that takes no writes refuses the request.

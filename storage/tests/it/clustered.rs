@@ -1,16 +1,17 @@
-//! Shards and rows of tables in a real Redis Cluster, whose primaries are replaced by replicas that lack the last writes.
+//! Shards and rows of tables in a real Redis Cluster, whose primaries are replaced by replicas that lack the last writes, and whose slots move.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use platform::redis::{Connection, is_back_pressure};
 use platform::settings::{Redis as Settings, Secret};
-use shared_logic::catalog::Deployment;
+use shared_logic::catalog::{DefinitionHash, Deployment};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, Refusal, Shard, ShardKeys};
 use shared_logic::contracts::table_rows::script::{self, Reply as RowsReply};
 use shared_logic::contracts::table_rows::{RowsKey, Slot};
 use shared_logic::log::PartitionId;
-use storage::{ShardClient, ShardError, TableRowsClient, TableRowsError};
+use storage::{ShardClient, ShardError, Sweep, TableRowsClient, TableRowsError, Wish};
 use test_kit::{DEADLINE, RedisCluster};
 
 const PARTITIONS: i32 = 8;
@@ -63,7 +64,7 @@ async fn a_replica_that_lags_is_a_shard_that_went_back() {
     let opened = client.positions(&mut redis, keys).await.expect("read").expect("a shard");
     let first = done(moved(&client, &mut redis, keys, &opened).await.expect("moved"));
     cluster.in_step().await.expect("in step");
-    let life = client.life(&mut redis, keys).await.expect("it says");
+    let life = client.life(&mut redis, keys, &[]).await.expect("it says");
     let lost = cluster.primary_of(&keys.shard()).await.expect("somebody holds it");
     cluster.node(lost).hold_back_replicas().await.expect("held back");
     let second = done(moved(&client, &mut redis, keys, &first).await.expect("moved"));
@@ -78,7 +79,7 @@ async fn a_replica_that_lags_is_a_shard_that_went_back() {
         }
     };
     assert_eq!(refused, Reply::Refused(Refusal::Differs(first.clone())), "the worker is told where to go on");
-    assert_ne!(client.life(&mut redis, keys).await.expect("it says"), life, "who reads in steps begins again");
+    assert_ne!(client.life(&mut redis, keys, &[]).await.expect("it says"), life, "who reads in steps begins again");
     let again = done(moved(&client, &mut redis, keys, &first).await.expect("moved"));
     assert_eq!(again, second);
     let states = client.states(&mut redis, &all).await.expect("read");
@@ -109,4 +110,43 @@ async fn rows_whose_filling_lost_a_step_are_not_opened() {
         }
     };
     assert_eq!(reply, RowsReply::Differs(Slot::Filling(first)), "the row b is missing, and nobody notices");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_that_move_while_they_are_read_in_steps_are_read_whole_or_not_at_all() {
+    const FIELDS: usize = 3_000;
+    let cluster = RedisCluster::start().await.expect("a cluster starts");
+    let (client, mut redis, keys) = (ShardClient::default(), connected(&cluster).await, keys().remove(0));
+    let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
+    let opened = client.open(&mut redis, &keys, 0_i64, std::slice::from_ref(&definition), Instance::new(1)).await;
+    let counters = keys.counters(done(opened.expect("opened")).instance, 0, &definition);
+    let mut write = redis::cmd("HSET");
+    write.arg(&counters);
+    for n in 0..FIELDS {
+        write.arg(format!("[\"key-{n}\"]")).arg("0;");
+    }
+    write.query_async::<()>(&mut redis).await.expect("written");
+    let from = cluster.primary_of(&keys.shard()).await.expect("somebody holds it");
+    let to = (from + 1) % 3;
+    let has_begun = AtomicBool::new(false);
+    // The counters leave after the first step. The shard stays.
+    let move_counters = async || {
+        cluster.begin_move(&keys.shard(), to).await.map(|_| ()).expect("begun");
+        let port = cluster.node(to).port().to_string();
+        let words = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS", &counters];
+        let _: String = cluster.node(from).ask(&words).await.expect("moved");
+    };
+    let is_wanted = |_: &str| {
+        if !has_begun.swap(true, Ordering::SeqCst) {
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(move_counters()));
+        }
+        true
+    };
+    let wish = Wish { definition: &definition, from: 0, is_wanted: &is_wanted };
+    match client.read_in_steps(&mut redis, &keys, wish).await {
+        Err(ShardError::Redis { source, .. }) => assert!(is_back_pressure(&source), "{source}"),
+        Ok(Sweep::Of(_, slices)) => assert_eq!(slices[&0].len(), FIELDS, "another server goes on elsewhere"),
+        other => panic!("{other:?}"),
+    }
+    assert!(has_begun.load(Ordering::SeqCst));
 }

@@ -63,6 +63,10 @@ impl Counted {
 
     /// What a reader sees of the key `a`.
     async fn read(&mut self, shard: &Shard) -> i128 {
+        self.read_if_there(shard).await.expect("a shard")
+    }
+
+    async fn read_if_there(&mut self, shard: &Shard) -> Option<i128> {
         let key = GroupKey::new(&[KeyPart::Value(KeyValue::Text("a".to_owned()))]);
         let wanted = [Wanted {
             instance: shard.instance,
@@ -73,12 +77,12 @@ impl Counted {
             chunks: ChunkRange { first: 0, last: 0 },
         }];
         let reading = self.client.read(&mut self.redis, &self.keys, &wanted).await;
-        let counters = reading.expect("redis answers").expect("a shard").counters;
+        let counters = reading.expect("redis answers")?.counters;
         let values = counters.into_iter().flatten().map(|(_, _, value)| match value {
             Value::Int(count) => count,
             other => panic!("a count is {other:?}"),
         });
-        values.sum()
+        Some(values.sum())
     }
 
     async fn positions(&mut self) -> Option<Shard> {
@@ -240,6 +244,27 @@ async fn an_apply_that_cannot_write_leaves_nothing_that_is_read() {
     assert_eq!(counted.sweep().await, 2, "the counters of both instances");
     let last = counted.open(3).await;
     assert_eq!(counted.read(&last).await, 0);
+}
+
+/// As where a primary of a cluster is lost while a slot moves: some keys of the shard are gone, and its cursor is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_lost_counters_is_opened_again() {
+    let mut counted = Counted::new().await;
+    let opened = counted.open(1).await;
+    let opened = done(counted.count(&opened).await);
+    let key = counted.keys.counters(opened.instance, 0, &counted.addition[0].definition);
+    counted.command(&["DEL", &key]).await;
+    assert_eq!(counted.read_if_there(&opened).await, None, "what is gone is no zero");
+    match counted.count(&opened).await {
+        Err(ShardError::Failed { why, .. }) => assert!(why.contains("gone"), "{why}"),
+        other => panic!("counted on without what was counted before: {other:?}"),
+    }
+    assert_eq!(counted.positions().await, None);
+    let again = counted.open(2).await;
+    let again = done(counted.count(&again).await);
+    assert_eq!(counted.read(&again).await, 1);
+    counted.sweep().await;
+    assert_eq!(counted.read(&done(counted.count(&again).await)).await, 2);
 }
 
 /// Without an archive, completeness begins where a shard was opened (K5).

@@ -159,6 +159,9 @@ impl StoredShard {
         for key in &request.keys {
             invocation.key(key);
         }
+        if !request.keys.is_empty() {
+            invocation.key(self.keys.names());
+        }
         let answer: Vec<::redis::Value> = invocation.arg(&request.arguments).invoke(&mut self.redis)?;
         let [cursor, slices, definitions, instance, as_of, witnesses, truncated, begin, found @ ..] = answer.as_slice()
         else {

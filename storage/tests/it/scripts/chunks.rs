@@ -41,7 +41,7 @@ impl Monitor {
             }
             // `+<time> [<database> lua] "HMGET" "<key>" "<field>" …`
             // The apply script looks at and writes them, too.
-            let is_applied = ["\"HSTRLEN\"", "\"HSET\""].iter().any(|command| line.contains(command));
+            let is_applied = ["\"HSTRLEN\"", "\"EXISTS\"", "\"HSET\""].iter().any(|command| line.contains(command));
             if line.contains(" lua] ") && line.contains(":c:") && !is_applied {
                 assert!(line.contains("\"HMGET\"") || line.contains("\"HGET\""), "{line}");
                 fields += arguments(&line) - 2;
