@@ -2,15 +2,16 @@
 //! whatever the others have committed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use platform::store::{Committed, DataFile, StoreError};
 use polars::prelude::Schema;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::{AppendedTo, Facts};
-use storage::Archive;
+use shared_logic::contracts::archive::{Appended, AppendedTo, Facts};
+use storage::{Archive, ORPHAN_AGE};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::buffer::Buffer;
 use crate::archive_rows;
@@ -18,6 +19,10 @@ use crate::rows::RowsError;
 
 /// How often rows are committed again when others came first.
 const ATTEMPTS: u32 = 20;
+
+/// How long after their writing rows may be committed. Whoever was frozen for longer reads them again: files that no version knows are
+/// deleted as orphans, and who looks does not ask whether somebody is about to commit them.
+const COMMIT_WITHIN: Duration = Duration::from_secs(ORPHAN_AGE.as_secs() / 2);
 
 /// Commits facts without rows. `columns` are those that the table is to declare from now on, if they change.
 pub(crate) async fn facts(
@@ -63,24 +68,10 @@ pub(crate) async fn rows(
     if archive.facts().append(&added).is_none() {
         return Ok(Committed::Conflict);
     }
-    let records = buffer.rows();
+    let (records, begun_us) = (buffer.rows(), platform::clock::now_us());
     let files = write(archive, buffer).await?;
     platform::failpoints::pass("archive::before_commit");
-    let mut committed = Committed::Conflict;
-    for _ in 0..ATTEMPTS {
-        let Some(facts) = archive.facts().append(&added) else { break };
-        let commit = archive.begin("ARCHIVE").adding(files.clone());
-        committed = archive.commit(commit, Some(facts)).await?;
-        if committed != Committed::Conflict {
-            break;
-        }
-        let declared = archive.columns()?;
-        archive.refresh().await?;
-        if archive.columns()? != declared {
-            break;
-        }
-        debug!(table = archive.path(), version = archive.version(), "committing again, on what others have committed");
-    }
+    let committed = written(archive, &added, &files, begun_us).await?;
     if let Committed::At(version) = committed {
         platform::failpoints::pass("archive::after_commit");
         debug!(table = archive.path(), version, records, "archived");
@@ -92,6 +83,35 @@ pub(crate) async fn rows(
         histogram!("braid_archive_commit_seconds").record(started.elapsed());
     }
     Ok(committed)
+}
+
+/// Commits files, the first of which was written at that moment or later, together with what their rows add to the facts.
+async fn written(
+    archive: &mut Archive,
+    added: &Appended,
+    files: &[DataFile],
+    begun_us: i64,
+) -> Result<Committed, RowsError> {
+    for _ in 0..ATTEMPTS {
+        let Some(facts) = archive.facts().append(added) else { break };
+        let waited_us = platform::clock::now_us().saturating_sub(begun_us);
+        if u128::try_from(waited_us).is_ok_and(|waited_us| waited_us > COMMIT_WITHIN.as_micros()) {
+            warn!(table = archive.path(), "rows waited too long for their commit; reading them again");
+            break;
+        }
+        let commit = archive.begin("ARCHIVE").adding(files.to_vec());
+        let committed = archive.commit(commit, Some(facts)).await?;
+        if committed != Committed::Conflict {
+            return Ok(committed);
+        }
+        let declared = archive.columns()?;
+        archive.refresh().await?;
+        if archive.columns()? != declared {
+            break;
+        }
+        debug!(table = archive.path(), version = archive.version(), "committing again, on what others have committed");
+    }
+    Ok(Committed::Conflict)
 }
 
 /// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.

@@ -68,7 +68,10 @@ pub(crate) async fn compact(
     decode_again(archive, source, schemas, other).await?;
     merge(archive, source, own, files_min).await?;
     let removed = async {
+        // Other archivers commit all the time, and a version that is not the newest one removes nothing.
+        archive.refresh().await?;
         archive.remove_decoded().await?;
+        archive.refresh().await?;
         archive.remove_orphans().await
     };
     if let Err(error) = removed.await {

@@ -62,6 +62,8 @@ pub(super) struct Archiver {
     schemas: Schemas,
     /// How often it has committed rows.
     commits: u64,
+    /// Whether the session before ended because another archiver had archived partitions that the group has given to this one.
+    is_overtaken: bool,
 }
 
 /// Where the partitions of a topic start and end, as Kafka said at the start of a session.
@@ -101,6 +103,7 @@ impl Archiver {
             source,
             stop,
             commits: 0,
+            is_overtaken: false,
         })
     }
 
@@ -193,7 +196,12 @@ impl Archiver {
         let (some, all) = (own.partitions.len(), topic.partitions);
         info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving {some} of {all} partitions, {by}");
         self.consumer.assign(&positions.starts())?;
-        Ok(Reading::new(&self.source, &self.archive.columns()?, topic, positions, bounds.ends, own))
+        let hurries = std::mem::take(&mut self.is_overtaken) && own.is_granted;
+        let mut reading = Reading::new(&self.source, &self.archive.columns()?, topic, positions, bounds.ends, own);
+        if hurries {
+            reading.hurry();
+        }
+        Ok(reading)
     }
 
     /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
@@ -349,7 +357,10 @@ impl Archiver {
                 is_granted = reading.own.is_granted,
                 "another archiver writes what this one has read; dropping that, and starting again from what was committed"
             );
-            if !reading.own.is_granted {
+            if reading.own.is_granted {
+                // The other one gives way once it has lost, so this one has to come first once.
+                self.is_overtaken = !others.is_empty();
+            } else {
                 self.share.give_way(others, Instant::now());
             }
             return Ok(false);

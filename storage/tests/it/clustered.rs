@@ -132,8 +132,9 @@ async fn counters_that_move_while_they_are_read_in_steps_are_read_whole_or_not_a
     // The counters leave after the first step. The shard stays.
     let move_counters = async || {
         cluster.begin_move(&keys.shard(), to).await.map(|_| ()).expect("begun");
-        let port = cluster.node(to).port().to_string();
-        let words = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS", &counters];
+        let url = cluster.node(to).url();
+        let port = url.rsplit(':').next().expect("a port");
+        let words = ["MIGRATE", "127.0.0.1", port, "", "0", "5000", "KEYS", &counters];
         let _: String = cluster.node(from).ask(&words).await.expect("moved");
     };
     let is_wanted = |_: &str| {

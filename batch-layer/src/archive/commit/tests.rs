@@ -213,6 +213,22 @@ async fn what_was_encoded_or_written_before_an_archiver_ended_belongs_to_no_vers
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_have_waited_as_long_as_orphans_do_are_read_again() {
+    let world = World::begun().await;
+    let mut archive = world.archive().await;
+    let buffer = world.read(&archive, 0..5);
+    let added = buffer.adds(&world.source, &BTreeMap::new());
+    let files = write(&archive, buffer).await.expect("written");
+    // It was frozen, and its files may be gone.
+    let now_us = platform::clock::now_us();
+    let long_ago_us = now_us - ORPHAN_AGE.as_micros() as i64;
+    let late = written(&mut archive, &added, &files, long_ago_us).await;
+    assert_eq!((late.expect("tried"), next(&archive), archive.version()), (Committed::Conflict, Some(0), 1));
+    let in_time = written(&mut archive, &added, &files, now_us).await;
+    assert_eq!((in_time.expect("tried"), next(&archive)), (Committed::At(2), Some(5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fields_that_are_added_are_declared_and_those_taken_out_stay() {
     let world = World::new();
     for (fields, are_missing) in [("a = \"int\"", false), ("b = \"float\"", true), ("a = \"int\"", false)] {

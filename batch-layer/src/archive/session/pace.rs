@@ -1,7 +1,8 @@
 //! When what was read is committed.
 //!
 //! A commit waits for more records, so that there are few of them: until it is full, or `archive.linger` has passed since its first one. The
-//! end of a backlog does not wait: if the commit before was full, the next one takes place as soon as nothing more comes.
+//! end of a backlog does not wait: if the commit before was full, the next one takes place as soon as nothing more comes. Neither does an
+//! archiver that was overtaken in partitions that are its own.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ pub(super) struct Pace {
     follows_full: bool,
     /// Whether nothing came when Kafka was asked last.
     is_quiet: bool,
+    /// Whether whatever comes first is committed at once.
+    hurries: bool,
 }
 
 impl Pace {
@@ -25,6 +28,13 @@ impl Pace {
         }
     }
 
+    /// The next commit does not wait. Another archiver, to which the group has not given these partitions, has committed their records
+    /// first. If both waited for as long, it would come first again and again; and as nothing of a commit that comes second is added, the
+    /// partitions that it does not read would stand still.
+    pub(super) fn hurry(&mut self) {
+        self.hurries = true;
+    }
+
     /// Everything that was read is being committed; `is_full`: it is as much as one commit may hold.
     pub(super) fn commits(&mut self, is_full: bool) {
         *self = Pace { follows_full: is_full, ..Pace::default() };
@@ -33,7 +43,7 @@ impl Pace {
     /// Whether it is time to commit what was read, which has not become full.
     pub(super) fn is_due(&self, linger: Duration, now: Instant) -> bool {
         let Some(since) = self.since else { return false };
-        self.follows_full && self.is_quiet || now.saturating_duration_since(since) >= linger
+        self.hurries || self.follows_full && self.is_quiet || now.saturating_duration_since(since) >= linger
     }
 }
 
@@ -72,6 +82,21 @@ mod tests {
         pace.read(0, true, start);
         assert!(pace.is_due(LINGER, start));
         // From then on, records are few again.
+        pace.commits(false);
+        pace.read(5, true, start);
+        pace.read(0, true, start);
+        assert!(!pace.is_due(LINGER, start));
+    }
+
+    #[test]
+    fn who_was_overtaken_commits_whatever_comes_first() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        pace.hurry();
+        pace.read(0, false, start);
+        assert!(!pace.is_due(LINGER, start), "there is nothing to commit");
+        pace.read(4_096, true, start);
+        assert!(pace.is_due(LINGER, start), "more may come, and it does not wait for that");
+        // That one commit was in a hurry.
         pace.commits(false);
         pace.read(5, true, start);
         pace.read(0, true, start);

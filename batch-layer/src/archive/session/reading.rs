@@ -145,6 +145,11 @@ impl Reading {
         self.buffer.is_full(settings) || self.pace.is_due(settings.linger.get(), Instant::now())
     }
 
+    /// The first commit does not wait for more records.
+    pub(super) fn hurry(&mut self) {
+        self.pace.hurry();
+    }
+
     /// Whether more may be read: the buffer is not full, no partition waits, and nothing was found that ends the session.
     pub(super) fn takes_more(&self, settings: &settings::Archive) -> bool {
         let goes_on = self.waiting.is_empty() && self.out_of_range.is_empty() && self.differs.is_empty();

@@ -5,16 +5,22 @@
 //!
 //! So no archiver has to wait for its group, which takes seconds to form, and as long as a session lasts to notice that a member was killed.
 //! While the group says nothing, an archiver reads what it read last, and at first every partition; but it gives way: before it commits, it looks
-//! what others have committed, and leaves alone for a while what they have archived.
+//! what others have committed, and leaves alone for a while what they have archived. If the group has said nothing for long, it may never say
+//! anything again: then every partition is read as at first, also those that nobody had when it fell silent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+
+/// For how many times as long as a session lasts the group says nothing until what it said last holds no more.
+const SILENT_SESSIONS: u32 = 3;
 
 /// What is known of the own share.
 #[derive(Debug)]
 pub(super) struct Share {
     /// What the group said last.
     last: Option<BTreeSet<i32>>,
+    /// Since when it says nothing.
+    silent_since: Option<Instant>,
     /// The partitions that others have archived while the group said nothing, and when that was found.
     others: BTreeMap<i32, Instant>,
     /// How long these are left alone. By then, the group has noticed that a member was killed, or it will not say anything.
@@ -33,7 +39,7 @@ pub(super) struct Own {
 impl Share {
     /// Nothing is known. `give_way` is how long partitions are left alone that others have archived.
     pub(super) fn new(give_way: Duration) -> Share {
-        Share { last: None, others: BTreeMap::new(), give_way }
+        Share { last: None, silent_since: None, others: BTreeMap::new(), give_way }
     }
 
     /// What to read of a topic with so many partitions. `granted` is what the group says now.
@@ -41,7 +47,13 @@ impl Share {
         let is_granted = granted.is_some();
         if is_granted {
             self.last = granted;
+            self.silent_since = None;
             self.others.clear();
+        } else {
+            let silent_since = *self.silent_since.get_or_insert(now);
+            if now.saturating_duration_since(silent_since) >= self.give_way * SILENT_SESSIONS {
+                self.last = None;
+            }
         }
         self.others.retain(|_, found| now.saturating_duration_since(*found) < self.give_way);
         let all = 0..partitions;
@@ -104,5 +116,20 @@ mod tests {
         share.give_way([0], now);
         assert_eq!(share.now(None, 3, now), own(&[2], false), "another one has taken it over");
         assert_eq!(share.now(set(&[0, 1, 2]), 3, now), own(&[0, 1, 2], true));
+    }
+
+    #[test]
+    fn if_the_group_falls_silent_for_long_no_partition_is_left_to_nobody() {
+        let (mut share, start) = (Share::new(WHILE), Instant::now());
+        assert_eq!(share.now(set(&[0]), 3, start), own(&[0], true));
+        let long_after = start + WHILE * SILENT_SESSIONS;
+        assert_eq!(share.now(None, 3, long_after), own(&[0], false), "it has spoken until now");
+        let silent = long_after + WHILE * SILENT_SESSIONS;
+        assert_eq!(share.now(None, 3, silent - Duration::from_millis(1)), own(&[0], false));
+        assert_eq!(share.now(None, 4, silent), own(&[0, 1, 2, 3], false), "one was added, and others may be dead");
+        share.give_way([1], silent);
+        assert_eq!(share.now(None, 4, silent), own(&[0, 2, 3], false), "others that live are given way to");
+        assert_eq!(share.now(set(&[0]), 4, silent), own(&[0], true));
+        assert_eq!(share.now(None, 4, silent), own(&[0], false));
     }
 }

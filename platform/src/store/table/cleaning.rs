@@ -12,6 +12,16 @@ use super::super::retention::{LogFile, before};
 use super::super::{FileBeside, StoreError, durable};
 use super::Table;
 
+/// What lies in a table's folder, seen when the version that looked was the newest one.
+pub(in crate::store) struct Look {
+    /// Everything that lies there.
+    listed: Vec<ObjectMeta>,
+    /// What was written before that moment may be deleted if nothing was committed since the look began.
+    before_us: i64,
+    /// What was written before that moment is in no commit that came after the look began.
+    whoever_commits_us: i64,
+}
+
 impl Table {
     /// Writes a checkpoint of this version, so that readers need not read the log from its start, and deletes the log entries
     /// and checkpoints that are superfluous and old.
@@ -44,7 +54,8 @@ impl Table {
     /// they were last written longer than `age` ago. Files whose paths are `spared` are kept. Returns the number of those deleted.
     ///
     /// A version that is not the newest one removes nothing: it does not know which files newer ones refer to. The process may have
-    /// slept since it read this version, and others may have gone on for hours.
+    /// slept since it read this version, and others may have gone on for hours. What is committed while it looks is another matter: it does
+    /// not refer to files that were written longer than `age` before this version was committed.
     ///
     /// Checkpoints forget after [`TOMBSTONE_AGE`](crate::store::TOMBSTONE_AGE) which files were taken out, so `age` is less, by
     /// as much as clocks may differ. A clock that is further ahead than that makes no file older: by the store's clock, it is at
@@ -69,18 +80,41 @@ impl Table {
     }
 
     async fn unused(&self, age: Duration, spared: &HashSet<String>) -> Result<Vec<ObjectMeta>, StoreError> {
+        match self.look(age).await? {
+            Some(look) => self.unused_of(look, spared).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Looks what lies in the table's folder. Nothing if this version is not the newest one.
+    pub(in crate::store) async fn look(&self, age: Duration) -> Result<Option<Look>, StoreError> {
+        // Before it is asked whether this version is the newest one. If its entry is gone by then, it is not.
+        let whoever_commits_us = self.ago_in_store(age).await?;
         // Who has slept may not even be able to look: the entries of its version may be gone.
         if !self.is_newest().await? {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let (ago_us, mut unused) = (self.ago(age), self.listed(None).await?);
-        let newest_us = unused.iter().map(|file| file.last_modified.timestamp_micros()).max();
+        let (ago_us, listed) = (self.ago(age), self.listed(None).await?);
+        let newest_us = listed.iter().map(|file| file.last_modified.timestamp_micros()).max();
         let before_us = newest_us.map_or(ago_us, |newest_us| ago_us.min(before(newest_us, age)));
-        let keep = self.files_in_use_since(before_us).await?;
-        // Again, so that what is committed after this look was written after `before_us`, or is spared.
-        if !self.is_newest().await? {
+        Ok(Some(Look { listed, before_us, whoever_commits_us }))
+    }
+
+    /// The files of a look that no reader can need, and that are not `spared`.
+    pub(in crate::store) async fn unused_of(
+        &self,
+        look: Look,
+        spared: &HashSet<String>,
+    ) -> Result<Vec<ObjectMeta>, StoreError> {
+        let Look { listed: mut unused, before_us, whoever_commits_us } = look;
+        // Again: where several processes commit, one often has by now.
+        let is_newest = self.is_newest().await?;
+        if !is_newest && !self.stands().await? {
+            // The log was replaced, or goes on far beyond this version.
             return Ok(Vec::new());
         }
+        let before_us = if is_newest { before_us } else { before_us.min(whoever_commits_us) };
+        let keep = self.files_in_use_since(before_us).await?;
         unused.retain(|file| {
             let path = file.location.as_ref();
             // Folders that begin with `_` hold the log and what is kept beside the table.

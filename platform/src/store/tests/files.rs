@@ -92,6 +92,30 @@ async fn what_was_never_committed_or_published_ages_from_its_writing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_goes_even_if_others_commit_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    let now_us = crate::clock::now_us();
+    let [orphan, kept, next] = [1, 2, 3].map(|n| frame(&[n]));
+    let orphan = table.write("2026-01-01", orphan, &["n"]).await.expect("written");
+    let kept = table.write("2026-01-01", kept, &["n"]).await.expect("written");
+    for file in [&orphan, &kept] {
+        age(&folder.path().join("braid/a/b").join(&file.path));
+    }
+    table.commit(Commit::new("WRITE", "day", now_us).adding([kept.clone()])).await.expect("committed");
+
+    let look = table.look(HOUR).await.expect("looked").expect("it is the newest version");
+    let mut other = store(folder.path()).open("a/b").await.expect("read").expect("exists");
+    let next = other.write("2026-01-01", next, &["n"]).await.expect("written");
+    let commit = Commit::new("REPLACE", "day", now_us).adding([next]).removing([kept]);
+    assert!(matches!(other.commit(commit).await.expect("committed"), Committed::At(_)));
+    let unused = table.unused_of(look, &HashSet::new()).await.expect("looked");
+    let paths: Vec<&str> = unused.iter().map(|file| file.location.as_ref()).collect();
+    assert_eq!(paths, [orphan.path.as_str()], "readers of the version before need the other one");
+    assert!(table.look(HOUR).await.expect("looked").is_none(), "it is not the newest version any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn by_a_clock_that_is_ahead_nothing_is_old_that_was_just_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut table = table(folder.path()).await;
