@@ -6,7 +6,7 @@ use std::time::Instant;
 use platform::redis::{Connection, RedisError, check, connect, is_back_pressure, memory};
 use platform::settings::{self, Span};
 use redis::{RedisResult, Script};
-use test_kit::{DEADLINE, RedisCluster};
+use test_kit::{DEADLINE, Progress, RedisCluster, wait_for};
 
 async fn connected(cluster: &RedisCluster) -> Connection {
     let settings = settings::Redis { url: cluster.url().into(), ..settings::Redis::default() };
@@ -94,7 +94,12 @@ async fn every_node_is_checked_and_a_lost_primary_is_back_pressure_until_it_is_r
     // A replica, which may be the primary tomorrow.
     let replica = cluster.node(4);
     replica.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.expect("set");
-    let error = check(&mut connection).await.expect_err("unfit");
+    // Nodes tell clients of a replica once they have heard how far it is.
+    let error = wait_for("the replica to be found unfit", DEADLINE, async || {
+        let found = check(&mut connected(&cluster).await).await;
+        Ok(found.err().map_or_else(|| Progress::NotYet("fit".to_owned()), Progress::Done))
+    });
+    let error = error.await.expect("found");
     assert!(matches!(error, RedisError::Evicts { .. }), "{error}");
     replica.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await.expect("set");
 
