@@ -5,7 +5,7 @@ use e2e_tests::exactness::every_answer_is_exact;
 use e2e_tests::views::{METRIC, Mix};
 use e2e_tests::watch::{prints_again, watched};
 use e2e_tests::{Layer, Stage, busy_scenario};
-use test_kit::DEADLINE;
+use test_kit::{DEADLINE, Progress, wait_for};
 
 const SOME: usize = 500;
 const PARTITIONS: i32 = 6;
@@ -47,16 +47,26 @@ fn two_catalogs_at_once() {
             let last = newer.start(Layer::Speed).await?;
             prints_again(&last, COUNTING, PARTITIONS as usize - 1).await?;
             let arrived = load.arrive(SOME).await?;
-            newer.reconcile().await?;
-            client.total_as_of(arrived, METRIC, &[]).await
+            // As a schedule does: a reconcile that finds the archive far behind leaves the cut to the next one.
+            wait_for("a complete total of the newer catalog", DEADLINE, async || {
+                newer.reconcile().await?;
+                let answer = client.total(METRIC, &[]).await?;
+                let is_it = answer.complete && answer.as_of_us()? >= Some(arrived);
+                Ok(if is_it { Progress::Done(answer) } else { Progress::NotYet(format!("{answer:?}")) })
+            })
+            .await
         };
         watched(&client, &load, watched(&stage.client()?, &load, both_at_work)).await?;
 
         let stopped = load.stop().await?;
         client.total_as_of(stopped.arrived_us, METRIC, &[]).await?;
         every_answer_is_exact(&client, &stopped.oracle, stage.now_us).await?;
-        newer.reconcile().await?;
-        client.authoritative_total(METRIC, &[]).await?;
+        wait_for("an authoritative total", DEADLINE, async || {
+            newer.reconcile().await?;
+            let answer = client.total(METRIC, &[]).await?;
+            Ok(Progress::when(answer.complete && answer.authoritative, format_args!("{answer:?}")))
+        })
+        .await?;
         every_answer_is_exact(&client, &stopped.oracle, stage.now_us).await
     });
 }
