@@ -1,7 +1,7 @@
 //! What allocates memory in Braid's programs. Each of them names it, because libraries and tests do not choose an allocator.
 //!
-//! A total allocates some fifty times and is over in microseconds, and a reconcile gives back hundreds of megabytes a second. The system's
-//! allocator takes a fifth of the former's time, and keeps half as much again of the latter's memory
+//! A total is over in microseconds, of which the system's allocator takes a fifth; and of the memory that a reconcile has given back, it keeps half as
+//! much again as the reconcile needs
 //! (`docs/decisions/0082-programs-allocate-by-mimalloc.md`).
 
 /// The type of the allocator.
