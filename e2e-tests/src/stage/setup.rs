@@ -15,9 +15,9 @@ use crate::views::{CatalogOptions, catalog};
 
 /// What a deployment looks at often, because scenarios wait for it: commits, new views, and changes of topic and group.
 const IMPATIENT: [(&str, &str); 4] = [
-    ("archive.linger", "300ms"),
+    ("archive.linger", "500ms"),
     ("archive.discover_every", "500ms"),
-    ("serving.refresh", "100ms"),
+    ("serving.refresh", "200ms"),
     ("kafka.session_timeout", "1s"),
 ];
 
