@@ -349,14 +349,7 @@ impl Archiver {
             (committing.join().unwrap_or_else(|panic| resume_unwind(panic)), read)
         });
         if committed? == Committed::Conflict {
-            let facts = self.archive.facts();
-            let others: BTreeSet<i32> = facts.archived_by_others(&added).collect();
-            warn!(
-                table = self.archive.path(),
-                ?others,
-                is_granted = reading.own.is_granted,
-                "another archiver writes what this one has read; dropping that, and starting again from what was committed"
-            );
+            let others: BTreeSet<i32> = self.archive.facts().archived_by_others(&added).collect();
             if reading.own.is_granted {
                 // The other one gives way once it has lost, so this one has to come first once.
                 self.is_overtaken = !others.is_empty();
