@@ -64,7 +64,8 @@ impl Gate {
     /// What it lacks, or what is wrong with its body.
     pub(crate) async fn admitted(&self, request: Request, max: Size, within: Duration) -> Result<Request, Problem> {
         let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let brought = match self.admit(path, request.headers(), Instant::now()) {
+        let admitted = self.admit(path, request.headers(), Instant::now());
+        let brought = match admitted {
             Ok(()) => body::whole(request, max, within).await,
             Err(problem) => {
                 body::discard(request.into_body(), max).await;
