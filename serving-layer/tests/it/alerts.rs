@@ -363,7 +363,7 @@ async fn what_waits_for_a_receiver_is_bounded_and_the_newest_of_each_alert_stays
     let mut watched = Watched::new().await;
     watched.receiver.refuse(true);
     // As it is where the receiver was away for long: one alert has changed once, and another one again and again.
-    let owed = |number| {
+    let owed = |number: u64| {
         let id = change_id("braid", if number == 1 { "quiet" } else { "busy" }, 7, number);
         undelivered_record(&Undelivered { id, number, body: json!({"status": "firing"}) })
     };
