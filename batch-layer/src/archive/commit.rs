@@ -59,7 +59,11 @@ impl Dropped {
         let then = "dropping that, and starting again from what was committed";
         match self {
             Dropped::Overtaken(others) => {
-                warn!(table, ?others, "another archiver writes what this one has read; {then}");
+                warn!(
+                    table,
+                    ?others,
+                    "another archiver writes what this one has read, or the reply to its last commit was lost; {then}"
+                );
             }
             Dropped::OtherLog => {
                 warn!(
