@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::teller::Frame;
 
 /// How many events a client may lie behind before it is dropped.
-pub(super) const BEHIND_MAX: usize = 16;
+const BEHIND_MAX: usize = 16;
 /// How many bytes of them are kept, where there are several. The newest one is kept however long it is.
 pub(super) const BEHIND_BYTES: usize = 4 * 1_024 * 1_024;
 
