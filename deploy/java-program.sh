@@ -8,6 +8,8 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/fetched.sh
+. "$here/fetched.sh"
 source=$4
 program=$(basename "$source")
 jars=$("$here/maven-jars.sh" "$1" "$2" "$3")
@@ -33,16 +35,6 @@ compile() {
     is_compiled && return
     rm -rf "$jars/classes"
     mv "$fresh" "$jars/classes"
-}
-
-# Prints a command and runs it, or only prints it.
-run() {
-    if [ -n "${NO_INSTALL:-}" ]; then
-        echo "missing; would run: $*" >&2
-        exit 1
-    fi
-    echo "+ $*" >&2
-    "$@"
 }
 
 main

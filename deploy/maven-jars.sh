@@ -7,6 +7,9 @@
 # NO_INSTALL=1 only prints the command, and fails if there are no jars.
 set -eu
 
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/fetched.sh
+. "$here/fetched.sh"
 pom=$1
 version=$(sed -n "s/.*<$2>\(.*\)<.*/\1/p" "$pom")
 jars=${XDG_CACHE_HOME:-$HOME/.cache}/braid/$3-$version
@@ -32,16 +35,6 @@ fetch() {
     is_fetched && return
     rm -rf "$jars"
     mv "$fresh" "$jars"
-}
-
-# Prints a command and runs it, or only prints it.
-run() {
-    if [ -n "${NO_INSTALL:-}" ]; then
-        echo "missing; would run: $*" >&2
-        exit 1
-    fi
-    echo "+ $*" >&2
-    "$@"
 }
 
 main

@@ -11,6 +11,8 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/fetched.sh
+. "$here/../deploy/fetched.sh"
 # Beside Kafka's jars; see deploy/kafka-jars.sh. Other packages need another folder.
 key=$(cat "$here/page/package.json" "$here/page/package-lock.json" | cksum | cut -d ' ' -f 1)
 app=${XDG_CACHE_HOME:-$HOME/.cache}/braid/page-$key
@@ -43,16 +45,6 @@ fetch() {
     # Another process may have fetched them meanwhile.
     is_fetched || mv "$fresh" "$app"
     trap - EXIT
-}
-
-# Prints a command and runs it, or only prints it.
-run() {
-    if [ -n "${NO_INSTALL:-}" ]; then
-        echo "missing; would run: $*" >&2
-        exit 1
-    fi
-    echo "+ $*" >&2
-    "$@"
 }
 
 main "$@"

@@ -7,6 +7,9 @@
 # program.
 set -eu
 
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/fetched.sh
+. "$here/../deploy/fetched.sh"
 version=v0.0.0-20261109003541-7506e5f91cd6
 module=github.com/seaweedfs/seaweedfs
 # Beside Kafka's jars; see deploy/kafka-jars.sh.
@@ -37,16 +40,6 @@ build() {
     rm "$fresh/go.mod" "$fresh/go.sum"
     # Another process may have built it meanwhile.
     is_built || mv "$fresh" "$folder"
-}
-
-# Prints a command and runs it, or only prints it.
-run() {
-    if [ -n "${NO_INSTALL:-}" ]; then
-        echo "missing; would run: $*" >&2
-        exit 1
-    fi
-    echo "+ $*" >&2
-    "$@"
 }
 
 main

@@ -7,6 +7,9 @@
 # NO_INSTALL=1 only prints the command, and fails if there is no registry.
 set -eu
 
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/fetched.sh
+. "$here/../deploy/fetched.sh"
 version=3.0.9
 artifact=io.apicurio:apicurio-registry-app:$version:tar.gz:all
 # Newer ones also read the artifact's descriptor and its parents, which are not needed, and not in every mirror.
@@ -33,16 +36,6 @@ fetch() {
     tar -xzf "$fresh/archive"/*.tar.gz -C "$fresh/app"
     # Another process may have fetched it meanwhile.
     is_fetched || mv "$fresh/app" "$app"
-}
-
-# Prints a command and runs it, or only prints it.
-run() {
-    if [ -n "${NO_INSTALL:-}" ]; then
-        echo "missing; would run: $*" >&2
-        exit 1
-    fi
-    echo "+ $*" >&2
-    "$@"
 }
 
 main

@@ -23,6 +23,8 @@ app=${XDG_CACHE_HOME:-$HOME/.cache}/braid/schemathesis-$key
 # Next to it, so that it can be renamed once it is whole. Its interpreter finds its packages wherever it lies.
 fresh=$app.fetching.$$
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/fetched.sh
+. "$here/../deploy/fetched.sh"
 braid=${1:-${CARGO_TARGET_DIR:-$here/../target}/debug/braid}
 # How long the platform may take to answer.
 ready_within=120
@@ -97,28 +99,11 @@ is_fetched() {
 }
 
 fetch() {
-    python3 -c 'import tomllib' 2>/dev/null || {
-        echo "ERROR: there is no python3 of version 3.11 or newer" >&2
-        exit 1
-    }
     trap 'rm -rf "$fresh"' EXIT
-    # Keeps standard output free for the folder's name.
-    run python3 -m venv "$fresh" >&2
-    # shellcheck disable=SC2086 # a list of words
-    run "$fresh/bin/python" -m pip install --quiet --no-deps --only-binary :all: $packages >&2
+    python_with "$fresh" "$packages"
     # Another process may have made it meanwhile.
     is_fetched || mv "$fresh" "$app"
     trap - EXIT
-}
-
-# Prints a command and runs it, or only prints it.
-run() {
-    if [ -n "${NO_INSTALL:-}" ]; then
-        echo "missing; would run: $*" >&2
-        exit 1
-    fi
-    echo "+ $*" >&2
-    "$@"
 }
 
 main "$@"

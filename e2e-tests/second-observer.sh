@@ -7,6 +7,9 @@
 # NO_INSTALL=1 only prints the commands, and fails if there is no such environment. Python has to be 3.11 or newer.
 set -eu
 
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=deploy/fetched.sh
+. "$here/../deploy/fetched.sh"
 # All of them, those that the others need included, so that every machine has the same. Polars is for docs/examples, for clients/python, and for
 # `make bench`, where it stands beside reports. With pandas, mypy and hatchling, clients/python is tested, checked and packed.
 packages="deltalake==1.6.6 duckdb==2.0.1 polars==2.1.0 polars-runtime-32==2.1.0 arro3-core==0.9.1 deprecated==1.3.1 typing-extensions==4.16.0 \
@@ -28,27 +31,10 @@ is_fetched() {
 }
 
 fetch() {
-    python3 -c 'import tomllib' 2>/dev/null || {
-        echo "ERROR: there is no python3 of version 3.11 or newer" >&2
-        exit 1
-    }
     trap 'rm -rf "$fresh"' EXIT
-    # Keeps standard output free for the interpreter's name.
-    run python3 -m venv "$fresh" >&2
-    # shellcheck disable=SC2086 # a list of words
-    run "$fresh/bin/python" -m pip install --quiet --no-deps --only-binary :all: $packages >&2
+    python_with "$fresh" "$packages"
     # Another process may have made it meanwhile.
     is_fetched || mv "$fresh" "$app"
-}
-
-# Prints a command and runs it, or only prints it.
-run() {
-    if [ -n "${NO_INSTALL:-}" ]; then
-        echo "missing; would run: $*" >&2
-        exit 1
-    fi
-    echo "+ $*" >&2
-    "$@"
 }
 
 main

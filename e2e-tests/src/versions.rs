@@ -9,7 +9,7 @@ mod polls;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use redis::AsyncCommands;
@@ -30,6 +30,8 @@ const RIGHT: &str = "where = \"status = 200\"";
 const WRONG: &str = "where = \"status >= 200\"";
 /// How long a command may take where the platform is not optimised.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long somebody waits who is told to wait until a version has caught up, before the same step is tried again.
+const CATCHES_UP: Duration = Duration::from_millis(500);
 /// How many digits the number of a pointer has in the name of its file.
 const DIGITS: usize = 20;
 
@@ -112,16 +114,25 @@ impl<'a> Versions<'a> {
         Versions { deployment }
     }
 
-    /// Takes a step to its end, and returns what the command printed.
+    /// Takes a step to its end, and returns what the command printed. Where it says that a version first has to catch up, and nothing else,
+    /// it is tried again, as an operator would.
     ///
     /// # Errors
     /// If it is refused or fails.
     pub async fn take(self, step: Step<'_>) -> Result<String> {
-        let process = self.launch(step, "")?;
-        let status = process.end(PATIENCE).await?;
-        let output = process.output()?;
-        ensure!(status.success(), "`{}` ended with {status}: {output}", step.typed());
-        Ok(output)
+        let begun = Instant::now();
+        loop {
+            let process = self.launch(step, "")?;
+            let status = process.end(PATIENCE).await?;
+            let output = process.output()?;
+            if status.success() {
+                return Ok(output);
+            }
+            let may_catch_up = matches!(step, Step::Promote(_) | Step::RollBack) && is_only_behind(&output);
+            let is_tried_again = may_catch_up && begun.elapsed() < PATIENCE;
+            ensure!(is_tried_again, "`{}` ended with {status}: {output}", step.typed());
+            tokio::time::sleep(CATCHES_UP).await;
+        }
     }
 
     /// Tries to take a step that is refused, and returns what the command printed.
@@ -230,6 +241,13 @@ impl<'a> Versions<'a> {
     }
 }
 
+/// Whether a step was refused for nothing but how far answers are behind.
+fn is_only_behind(output: &str) -> bool {
+    let Some((_, refusals)) = output.split_once("does not become the active one:\n") else { return false };
+    let mut refusals = refusals.lines().take_while(|line| line.starts_with("  ")).peekable();
+    refusals.peek().is_some() && refusals.all(|line| line.starts_with("  lag: "))
+}
+
 /// Nothing counts for a version any more, and who asks for it is told so: no shard, no counter and no group of it is left.
 pub async fn is_gone(stage: &Stage, version: &str) -> Result<()> {
     let stage_of = Versions::of(&stage.deployment).recorded(version)?["stage"].clone();
@@ -283,4 +301,22 @@ pub async fn answers(client: &Client, version: &str) -> Result<()> {
         Ok(Progress::when(status == 200, format_args!("{status}: {body}")))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_tried_again_only_if_nothing_but_lag_stands_against_it() {
+        let said = |refusals: &str| {
+            format!("error: version v2 does not become the active one:\n{refusals}--force lag overrides that\n")
+        };
+        let lag = "  lag: its answers are 2000 ms behind, more than versions.max_lag (1000 ms): wait until it has caught up\n";
+        assert!(is_only_behind(&said(lag)));
+        let other = "  unverified: it was not verified: run `braid version verify`\n";
+        assert!(!is_only_behind(&said(&format!("{lag}{other}"))) && !is_only_behind(&said(&format!("{other}{lag}"))));
+        assert!(!is_only_behind(&said(other)) && !is_only_behind(&said("")));
+        assert!(!is_only_behind(&format!("error: cannot reach the serving layer\n{lag}")));
+    }
 }

@@ -21,14 +21,12 @@ use std::fmt;
 
 use ::redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use ::redis::io::tcp::TcpSettings;
-use ::redis::{
-    Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value,
-};
+use ::redis::{Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, Value};
 
 use crate::settings::{self, RedisPlace};
 
 pub use self::back_pressure::{Reply, classify, is_back_pressure};
-pub use self::check::check;
+pub use self::check::{Unreachable, check};
 pub use self::cluster::Cluster;
 pub use self::memory::{Memory, memory};
 pub use self::watched::Watched;
@@ -43,19 +41,6 @@ pub enum Connection {
     Cluster(Cluster),
     /// To the primary that sentinels name.
     Watched(Watched),
-}
-
-impl Connection {
-    /// What each node answers that holds shards, or could soon.
-    async fn ask_each(&mut self, command: &Cmd) -> RedisResult<Vec<Value>> {
-        match self {
-            Connection::Cluster(cluster) => cluster.ask_each(command).await,
-            Connection::One(_) | Connection::Watched(_) => {
-                let answer = self.req_packed_command(command).await?;
-                Ok(vec![answer.extract_error()?])
-            }
-        }
-    }
 }
 
 impl ConnectionLike for Connection {
@@ -190,6 +175,17 @@ fn info(url: &str) -> Result<ConnectionInfo, RedisError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+/// How to connect to another server in the same way.
+fn at(info: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
+    let address = match info.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    info.clone().set_addr(address)
 }
 
 fn not_a_url(error: ::redis::RedisError) -> RedisError {

@@ -5,6 +5,7 @@
 //! `braid_` and its part (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends with its unit.
 
 mod endpoint;
+mod plain;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -16,11 +17,14 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::settings;
 
 pub use self::endpoint::listen;
+use self::plain::Plain;
 
 /// Upper bounds of the histograms' buckets, in seconds: from a script's round trip to a long reconcile.
 const BUCKETS_SECONDS: [f64; 16] =
@@ -102,10 +106,13 @@ pub fn init(settings: &settings::Telemetry) -> Result<(), TelemetryError> {
 
 /// Writes logs.
 fn log(settings: &settings::Telemetry, filter: EnvFilter) -> Result<(), TelemetryError> {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter: Box<dyn Layer<Registry> + Send + Sync> =
+        if Plain::suffices(&settings.log) { Box::new(Plain::of(filter)) } else { Box::new(filter) };
+    let (filtered, lines) = (tracing_subscriber::registry().with(filter), tracing_subscriber::fmt::layer());
+    let lines = lines.with_writer(std::io::stderr);
     let installed = match settings.format {
-        settings::LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        settings::LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        settings::LogFormat::Text => filtered.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
+        settings::LogFormat::Json => filtered.with(lines.json().flatten_event(true)).try_init(),
     };
     installed.map_err(|error| TelemetryError::Install { what: "the log subscriber", reason: error.to_string() })
 }
@@ -117,10 +124,7 @@ fn log_and_trace(
     filter: EnvFilter,
     collector: &settings::Secret,
 ) -> Result<(), TelemetryError> {
-    use tracing_subscriber::Layer;
     use tracing_subscriber::filter::filter_fn;
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
 
     let traces = traces::Traces::to(collector.reveal())?.with_filter(filter_fn(traces::Traces::is_ours));
     let (both, lines) = (tracing_subscriber::registry().with(traces), tracing_subscriber::fmt::layer());

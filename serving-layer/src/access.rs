@@ -63,8 +63,8 @@ impl Gate {
     /// # Errors
     /// What it lacks, or what is wrong with its body.
     pub(crate) async fn admitted(&self, request: Request, max: Size, within: Duration) -> Result<Request, Problem> {
-        let path = request.extensions().get::<MatchedPath>().cloned();
-        let admitted = self.admit(path.as_ref().map(MatchedPath::as_str), request.headers(), Instant::now());
+        let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let admitted = self.admit(path, request.headers(), Instant::now());
         let brought = match admitted {
             Ok(()) => body::whole(request, max, within).await,
             Err(problem) => {

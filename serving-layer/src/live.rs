@@ -3,19 +3,20 @@
 //! A question is a path with parameters. However many clients watch the answer of one, it is asked once at a time, as a client would ask that
 //! polls: the same handler answers, so what is told is to the letter what a `GET` gets. A question that nobody watches is not asked.
 //!
-//! Nothing waits for a slow client. What a question's clients are told lies in one bounded ring; a client that is overtaken by it is told so
-//! and disconnected. It connects again if it wants, and then gets the newest answer.
+//! Nothing waits for a slow client. What a question's clients are told lies in one ring, bounded in events and in bytes; a client that is
+//! overtaken by it is told so and disconnected. It connects again if it wants, and then gets the newest answer.
 //!
 //! - `question`: what is asked, and by which handler;
 //! - `asked`: all questions that are watched; `pace`: how often they are asked; `seen`: what counts as another answer;
 //! - `teller`: what follows from an answer for those who watch; `event`: how it is written;
-//! - `client`: what one client is told.
+//! - `ring`: what lies between the two; `client`: what one client is told.
 
 mod asked;
 mod client;
 mod event;
 mod pace;
 mod question;
+mod ring;
 mod seen;
 mod teller;
 #[cfg(test)]

@@ -41,7 +41,9 @@ impl RequestId {
 }
 
 fn random() -> HeaderValue {
-    HeaderValue::from_str(&Uuid::new_v4().simple().to_string()).unwrap_or(HeaderValue::from_static("none"))
+    let mut text = Uuid::encode_buffer();
+    let name = Uuid::new_v4().simple().encode_lower(&mut text);
+    HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static("none"))
 }
 
 #[cfg(test)]

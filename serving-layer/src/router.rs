@@ -1,7 +1,9 @@
 //! The table of all routes, and what applies to every request: who may ask, a time-out, telemetry, a name for the log, and a problem for any
 //! other path.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Instant;
 
 use axum::Router;
@@ -14,7 +16,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 use tracing::field::Empty;
-use tracing::{Instrument, Span, debug, error, info_span};
+use tracing::{debug, error, info_span};
 
 use crate::access;
 use crate::app::App;
@@ -96,14 +98,16 @@ async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     if let Some(followed) = followed(request.headers()) {
         span.record("traceparent", followed);
     }
-    let mut response = async {
-        let response = admitted(&app, request, next).await;
-        Span::current().record("status", response.status().as_u16());
-        debug!(took_us = begun.elapsed().as_micros(), "answered");
-        response
-    }
-    .instrument(span)
-    .await;
+    let mut answering = pin!(admitted(&app, request, next));
+    let answered = std::future::poll_fn(|context| {
+        span.in_scope(|| {
+            let response = ready!(answering.as_mut().poll(context));
+            span.record("status", response.status().as_u16());
+            debug!(took_us = begun.elapsed().as_micros(), "answered");
+            Poll::Ready(response)
+        })
+    });
+    let mut response = answered.await;
     access::protect(response.headers_mut());
     id.tell(response.headers_mut());
     app.requests.count(route, response.status(), begun.elapsed());

@@ -41,6 +41,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,12 +59,34 @@ impl FromRequestParts<Arc<App>> for RequestedVersion {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<RequestedVersion, Problem> {
-        // Which parameters may be repeated is for the handlers to say.
-        let parameters = Parameters::read_repeated(parts.uri.query())?;
-        parameters.repeat_only(|name| name != VERSION)?;
-        let hosted = app.versions.hosted();
-        hosted.requested(parameters.version()).map(|version| RequestedVersion(Arc::clone(version)))
+        Ok(RequestedVersion(requested(parts, app)?.0))
     }
+}
+
+/// The same, with all that the request says of its question. No extractor behind this one finds headers.
+pub(crate) struct Requested {
+    pub(crate) version: Arc<Version>,
+    /// Which of them may be repeated is for the handler to say.
+    pub(crate) parameters: Parameters,
+    pub(crate) headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<App>> for Requested {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Requested, Problem> {
+        let (version, parameters) = requested(parts, app)?;
+        Ok(Requested { version, parameters, headers: std::mem::take(&mut parts.headers) })
+    }
+}
+
+/// The version that a request is about, and its parameters.
+fn requested(parts: &Parts, app: &App) -> Result<(Arc<Version>, Parameters), Problem> {
+    let parameters = Parameters::read_repeated(parts.uri.query())?;
+    parameters.repeat_only(|name| name != VERSION)?;
+    let hosted = app.versions.hosted();
+    let version = Arc::clone(hosted.requested(parameters.version())?);
+    Ok((version, parameters))
 }
 
 /// A body that says first which version it is of.

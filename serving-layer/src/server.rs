@@ -195,6 +195,7 @@ impl Server {
             "braid_serving_incomplete_answers_total",
             "braid_serving_live_looks_total",
             "braid_serving_live_dropped_total",
+            "braid_alert_dropped_total",
         ]);
         // Nobody watches yet.
         for watched in ["braid_serving_watchers", "braid_serving_live_questions"] {

@@ -1,7 +1,11 @@
 //! An answer about a metric as it is sent.
 
+use std::sync::OnceLock;
+
 use axum::body::Bytes;
+use axum::http::HeaderValue;
 use serde_json::Value;
+use shared_logic::time::format_rfc3339;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::asked::Stepping;
@@ -19,6 +23,15 @@ pub(crate) struct Written {
     pub(crate) tag: u64,
     /// Whether there is another page behind this one; `None`: there are no pages.
     pub(crate) more: Option<bool>,
+    told: OnceLock<Told>,
+}
+
+/// What the head of every response says that sends this answer.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The tag, weak: the moment is no part of it.
+    pub(crate) tag: HeaderValue,
+    pub(crate) as_of: Option<HeaderValue>,
 }
 
 /// How an answer is written.
@@ -49,11 +62,20 @@ impl Written {
         let mut hash = Xxh3Default::new();
         undated.iter().for_each(|part| hash.update(part));
         gaps.iter().for_each(|gap| hash.update(gap.to_string().as_bytes()));
-        Written { form, body: body.into(), gaps, as_of_us, tag: hash.digest(), more: None }
+        Written { form, body: body.into(), gaps, as_of_us, tag: hash.digest(), more: None, told: OnceLock::new() }
     }
 
     /// The same, as a page. What of it is a table says nowhere else whether there is another one, so that makes it another answer.
     pub(crate) fn with_more(self, more: bool) -> Written {
-        Written { more: Some(more), tag: self.tag ^ u64::from(more), ..self }
+        Written { more: Some(more), tag: self.tag ^ u64::from(more), told: OnceLock::new(), ..self }
+    }
+
+    /// Written by the first response, for all that share this answer.
+    pub(crate) fn told(&self) -> &Told {
+        let header = |text: String| HeaderValue::try_from(text).expect("digits and letters");
+        self.told.get_or_init(|| Told {
+            tag: header(format!("W/\"{:016x}\"", self.tag)),
+            as_of: self.as_of_us.map(format_rfc3339).map(header),
+        })
     }
 }

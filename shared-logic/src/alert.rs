@@ -20,7 +20,7 @@ mod state;
 mod tests;
 mod verdict;
 
-pub use change::{AlertChange, Judged, change_id};
+pub use change::{AlertChange, Judged, change_id, changed_alert};
 pub use clock::ClockWatch;
 pub use ends::{due_ends, newest_end};
 pub use notification::{Receiver, labels, notification};

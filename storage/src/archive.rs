@@ -14,8 +14,6 @@ mod schemas;
 mod snapshots;
 mod stopped;
 
-use std::time::Duration;
-
 use platform::store::{Committed, FileBeside, StoreError};
 use polars::prelude::Schema;
 use shared_logic::catalog::RulesHash;
@@ -155,14 +153,12 @@ impl Archive {
         self.table().remove_orphans(ORPHAN_AGE, &spared).await
     }
 
-    /// Whether files are left that belong neither to this version nor to an import under way, and were written before that moment by the
-    /// store's clock; microseconds since 1970.
+    /// Whether files are left that belong neither to this version, which need not be the newest one, nor to an import under way, and were
+    /// written before that moment by the store's clock; microseconds since 1970.
     ///
     /// # Errors
     /// If the store cannot be listed or read.
     pub async fn has_orphans_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
-        let spared = self.files_of_imports().await?;
-        let left = self.table().orphans(Duration::ZERO, &spared).await?;
-        Ok(left.iter().any(|file| file.written_us < at_us))
+        self.table().has_others_of_before(at_us, &self.files_of_imports().await?).await
     }
 }

@@ -2,7 +2,6 @@
 //! What was decided from an archive of before an erasure is taken out again.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use platform::store::{Commit, Committed, DataFile, StoreError, Table};
 use polars::prelude::*;
@@ -180,14 +179,13 @@ impl Backtest {
         self.table.remove_orphans(ORPHAN_AGE, &HashSet::new()).await
     }
 
-    /// Whether files are left that do not belong to the newest version, and were written before that moment by the store's clock;
+    /// Whether files are left that do not belong to this version, and were written before that moment by the store's clock;
     /// microseconds since 1970.
     ///
     /// # Errors
     /// If the table cannot be read.
     pub async fn has_orphans_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
-        let left = self.table.orphans(Duration::ZERO, &HashSet::new()).await?;
-        Ok(left.iter().any(|file| file.written_us < at_us))
+        self.table.has_others_of_before(at_us, &HashSet::new()).await
     }
 
     /// The rows of the table's version.

@@ -141,9 +141,9 @@ impl MaterialisedTable {
     pub async fn has_unused_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
         let named: HashSet<&str> =
             self.note().into_iter().flat_map(|note| note.others.values()).map(|others| others.path.as_str()).collect();
-        let mut left = self.table().over_beside(FOLDER, |path| !named.contains(path), Duration::ZERO).await?;
-        left.extend(self.table().orphans(Duration::ZERO, &HashSet::new()).await?);
-        Ok(left.iter().any(|file| file.written_us < at_us))
+        let beside = self.table().over_beside(FOLDER, |path| !named.contains(path), Duration::ZERO).await?;
+        let is_left = beside.iter().any(|file| file.written_us < at_us);
+        Ok(is_left || self.table().has_others_of_before(at_us, &HashSet::new()).await?)
     }
 
     /// The files beside the table that the newest note names, also as superseded.

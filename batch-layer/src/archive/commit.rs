@@ -1,11 +1,12 @@
 //! Commits of an archiver: rows and facts in one atomic write. Of several archivers, each commits the rows of its own partitions, on top of
 //! whatever the others have committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use platform::store::{Committed, DataFile, StoreError};
+use platform::task::Backoff;
 use polars::prelude::Schema;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{Appended, AppendedTo, Facts};
@@ -17,12 +18,81 @@ use super::buffer::Buffer;
 use crate::archive_rows;
 use crate::rows::RowsError;
 
-/// How often rows are committed again when others came first.
-const ATTEMPTS: u32 = 20;
+/// How rows are committed again when others came first. All waits together take less than 5 seconds.
+const TRIES: Tries = Tries { most: 20, first_wait: Duration::from_millis(10) };
 
 /// How long after their writing rows may be committed. Whoever was frozen for longer reads them again: files that no version knows are
 /// deleted as orphans, and who looks does not ask whether somebody is about to commit them.
 const COMMIT_WITHIN: Duration = Duration::from_secs(ORPHAN_AGE.as_secs() / 2);
+
+/// How often something is tried, if others come first.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    most: u32,
+    /// The wait before the second try; doubled each time up to 32 times that.
+    first_wait: Duration,
+}
+
+/// Why rows that were read are not committed. Whoever read them starts again from what was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Dropped {
+    /// Others have archived what was read of these partitions.
+    Overtaken(BTreeSet<i32>),
+    /// The log of a partition has ended, or goes on as another incarnation (R12).
+    OtherLog,
+    /// The table declares other columns than when they were written.
+    OtherColumns,
+    /// They have waited so long for their commit that their files may be gone.
+    WaitedTooLong,
+    /// Others committed first, so many times.
+    OthersFirst(u32),
+}
+
+impl Dropped {
+    /// Why these facts cannot take the rows.
+    fn by(facts: &Facts, added: &Appended) -> Dropped {
+        let others: BTreeSet<i32> = facts.archived_by_others(added).collect();
+        if others.is_empty() { Dropped::OtherLog } else { Dropped::Overtaken(others) }
+    }
+
+    fn log(&self, table: &str) {
+        let then = "dropping that, and starting again from what was committed";
+        match self {
+            Dropped::Overtaken(others) => {
+                warn!(
+                    table,
+                    ?others,
+                    "another archiver writes what this one has read, or the reply to its last commit was lost; {then}"
+                );
+            }
+            Dropped::OtherLog => {
+                warn!(
+                    table,
+                    "the log of what this archiver has read has ended, or goes on as another incarnation; {then}"
+                );
+            }
+            Dropped::OtherColumns => {
+                warn!(
+                    table,
+                    "the archive declares other columns than when this archiver wrote what it has read; {then}"
+                );
+            }
+            Dropped::WaitedTooLong => {
+                warn!(
+                    table,
+                    "what this archiver has read waited too long for its commit, and its files may be gone; {then}"
+                );
+            }
+            Dropped::OthersFirst(attempts) => {
+                warn!(
+                    table,
+                    attempts,
+                    "others committed to this archive before each try to commit what this archiver has read; {then}"
+                );
+            }
+        }
+    }
+}
 
 /// Commits facts without rows. `columns` are those that the table is to declare from now on, if they change.
 pub(crate) async fn facts(
@@ -56,7 +126,7 @@ pub(crate) fn missing_columns(archive: &Archive, source: &Source) -> Result<Opti
 /// Whatever others commit meanwhile is no conflict, as long as it leaves the buffer's own partitions where they were when they were read:
 /// the same files are committed on the version that came first. They are in no older version, because the offsets that they begin at are
 /// still the archive's next ones. If one of these partitions has moved, nothing is committed, whatever the others hold.
-/// On a conflict, `archive` is at the version that was in the way.
+/// On a conflict, `archive` is at the version that was in the way, and the log says why.
 pub(crate) async fn rows(
     archive: &mut Archive,
     source: &Source,
@@ -65,53 +135,73 @@ pub(crate) async fn rows(
 ) -> Result<Committed, RowsError> {
     let started = Instant::now();
     let added = buffer.adds(source, ends);
-    if archive.facts().append(&added).is_none() {
+    let facts = archive.facts();
+    if facts.append(&added).is_none() {
+        Dropped::by(&facts, &added).log(archive.path());
         return Ok(Committed::Conflict);
     }
     let (records, begun_us) = (buffer.rows(), platform::clock::now_us());
     let files = write(archive, buffer).await?;
     platform::failpoints::pass("archive::before_commit");
-    let committed = written(archive, &added, &files, begun_us).await?;
-    if let Committed::At(version) = committed {
-        platform::failpoints::pass("archive::after_commit");
-        debug!(table = archive.path(), version, records, "archived");
-        counter!("braid_archive_records_total").increment(records as u64);
-        for AppendedTo { id, next, .. } in &added.partitions {
-            let labels = [("table", archive.path().to_owned()), ("partition", id.partition.to_string())];
-            gauge!("braid_archive_next", &labels).set(*next as f64);
+    let version = match written(archive, &added, &files, begun_us, TRIES).await? {
+        Ok(version) => version,
+        Err(dropped) => {
+            dropped.log(archive.path());
+            return Ok(Committed::Conflict);
         }
-        histogram!("braid_archive_commit_seconds").record(started.elapsed());
+    };
+    platform::failpoints::pass("archive::after_commit");
+    debug!(table = archive.path(), version, records, "archived");
+    counter!("braid_archive_records_total").increment(records as u64);
+    for AppendedTo { id, next, .. } in &added.partitions {
+        let labels = [("table", archive.path().to_owned()), ("partition", id.partition.to_string())];
+        gauge!("braid_archive_next", &labels).set(*next as f64);
     }
-    Ok(committed)
+    histogram!("braid_archive_commit_seconds").record(started.elapsed());
+    Ok(Committed::At(version))
 }
 
-/// Commits files, the first of which was written at that moment or later, together with what their rows add to the facts.
+/// Commits files, the first of which was written at that moment or later, together with what their rows add to the facts. Returns which version
+/// of the archive has them, or why none does.
 async fn written(
     archive: &mut Archive,
     added: &Appended,
     files: &[DataFile],
     begun_us: i64,
-) -> Result<Committed, RowsError> {
-    for _ in 0..ATTEMPTS {
-        let Some(facts) = archive.facts().append(added) else { break };
+    tries: Tries,
+) -> Result<Result<u64, Dropped>, RowsError> {
+    let mut backoff = Backoff::new(tries.first_wait);
+    for attempt in 1..=tries.most {
+        let before = archive.facts();
+        let Some(facts) = before.append(added) else { return Ok(Err(Dropped::by(&before, added))) };
         let waited_us = platform::clock::now_us().saturating_sub(begun_us);
         if u128::try_from(waited_us).is_ok_and(|waited_us| waited_us > COMMIT_WITHIN.as_micros()) {
-            warn!(table = archive.path(), "rows waited too long for their commit; reading them again");
-            break;
+            return Ok(Err(Dropped::WaitedTooLong));
         }
         let commit = archive.begin("ARCHIVE").adding(files.to_vec());
-        let committed = archive.commit(commit, Some(facts)).await?;
-        if committed != Committed::Conflict {
-            return Ok(committed);
+        if let Committed::At(version) = archive.commit(commit, Some(facts)).await? {
+            return Ok(Ok(version));
+        }
+        if attempt < tries.most {
+            tokio::time::sleep(jittered(backoff.wait(), platform::clock::now_us())).await;
         }
         let declared = archive.columns()?;
         archive.refresh().await?;
         if archive.columns()? != declared {
-            break;
+            return Ok(Err(Dropped::OtherColumns));
         }
         debug!(table = archive.path(), version = archive.version(), "committing again, on what others have committed");
     }
-    Ok(Committed::Conflict)
+    let facts = archive.facts();
+    let is_overtaken = facts.append(added).is_none();
+    Ok(Err(if is_overtaken { Dropped::by(&facts, added) } else { Dropped::OthersFirst(tries.most) }))
+}
+
+/// Between half of a wait and all of it. The clock serves as jitter: two archivers that came at the same moment do not try again at the same one.
+fn jittered(wait: Duration, now_us: i64) -> Duration {
+    let half = wait / 2;
+    let parts = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).saturating_add(1);
+    half + Duration::from_micros(now_us.unsigned_abs() % parts)
 }
 
 /// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.

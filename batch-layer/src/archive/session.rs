@@ -3,6 +3,7 @@
 //! While one commit is written, the session reads what the next one will hold, and that is encoded as it comes. There is one commit
 //! at a time, and a session that ends waits for it.
 //!
+//! - `doubt`: whether a broker may not know the topic's log yet;
 //! - `share`: which partitions it reads, if there are other archivers;
 //! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
 //! - `reading`: what is read and not committed yet;
@@ -11,6 +12,7 @@
 //! - `lost_tail`: where a log that lost its tail goes on (R12).
 
 mod archive_again;
+mod doubt;
 mod lost_tail;
 mod pace;
 mod reading;
@@ -35,6 +37,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::doubt::Doubt;
 use self::reading::{POLL_WAIT, Reading};
 use self::share::{Own, Share};
 use self::waiting::Waiting;
@@ -55,6 +58,7 @@ pub(super) struct Archiver {
     group: String,
     membership: Membership,
     share: Share,
+    doubt: Doubt,
     /// Whether the topic is compacted, asked once.
     compacted: Option<bool>,
     archive: Archive,
@@ -93,6 +97,7 @@ impl Archiver {
             group,
             membership,
             share: Share::new(kafka.session_timeout.get()),
+            doubt: Doubt::new(kafka.session_timeout.get()),
             kafka,
             compacted: None,
             archive,
@@ -142,6 +147,9 @@ impl Archiver {
             self.pause(self.settings.discover_every.get());
             return Ok(());
         };
+        if self.doubts(&topic) {
+            return Ok(());
+        }
         self.rejoin()?;
         let own = self.own(topic.partitions);
         let Some(bounds) = self.register(&topic, &own)? else { return Ok(()) };
@@ -151,6 +159,20 @@ impl Archiver {
         let mut reading = self.start_reading(topic, bounds, own)?;
         while self.read_on(&mut reading)? {}
         Ok(())
+    }
+
+    /// R6: whether the topic may be another log by now than a broker has just said. Then it is asked again after a while.
+    fn doubts(&mut self, topic: &Topic) -> bool {
+        let Some(doubted) = self.doubt.of(&topic.log, &self.archive.facts(), Instant::now()) else { return false };
+        if doubted.is_zero() {
+            warn!(
+                topic = self.source.topic,
+                log = topic.log,
+                "a broker says that the topic is an older log than the archive knows of; asking again, as that broker may be behind"
+            );
+        }
+        self.pause(self.settings.retry_backoff.get());
+        true
     }
 
     /// Joins the group again if membership has ended, by an error that is in the log.
@@ -349,14 +371,7 @@ impl Archiver {
             (committing.join().unwrap_or_else(|panic| resume_unwind(panic)), read)
         });
         if committed? == Committed::Conflict {
-            let facts = self.archive.facts();
-            let others: BTreeSet<i32> = facts.archived_by_others(&added).collect();
-            warn!(
-                table = self.archive.path(),
-                ?others,
-                is_granted = reading.own.is_granted,
-                "another archiver writes what this one has read; dropping that, and starting again from what was committed"
-            );
+            let others: BTreeSet<i32> = self.archive.facts().archived_by_others(&added).collect();
             if reading.own.is_granted {
                 // The other one gives way once it has lost, so this one has to come first once.
                 self.is_overtaken = !others.is_empty();

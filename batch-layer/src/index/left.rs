@@ -74,29 +74,19 @@ mod tests {
     use shared_logic::catalog::Catalog;
 
     use super::*;
+    use crate::table::tests::bench::{CATALOG, INDEX};
 
-    const CATALOG: &str = r#"
-[sources.clicks]
-event_time = "at"
-[sources.clicks.fields]
-at = "timestamp"
-[tables.users]
-key = "id"
-[tables.users.fields]
-id = "string"
-name = "string?"
+    /// A table without an index.
+    const ORDERS: &str = r#"
 [tables.orders]
 key = "id"
 [tables.orders.fields]
 id = "string"
-[indexes.users]
-from = "tables.users"
-[indexes.users.fields]
-name = "text"
 "#;
 
     fn versions() -> DeployedVersions {
-        DeployedVersions::alone(Catalog::parse(CATALOG).expect("a catalog"))
+        let catalog = Catalog::parse(&format!("{CATALOG}{ORDERS}{INDEX}"));
+        DeployedVersions::alone(catalog.expect("a catalog"))
     }
 
     fn erased<'a>(source: &'a str, archive: &'a str) -> Erased<'a> {

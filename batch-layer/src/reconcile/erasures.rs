@@ -164,8 +164,8 @@ impl Reconciler {
     }
 
     /// Deletes what belongs to older versions of a source's tables, and of backtests. Returns whether all of it is gone that was written before
-    /// `uncounted_at_us`: a table of which another process has just committed a version is left to the next time, and so are files
-    /// that are not old enough by the store's clock.
+    /// `uncounted_at_us`: files that are not old enough by the store's clock are left to the next time, and so are those of a table of which
+    /// another process has just committed a version.
     async fn delete_old_files(
         &self,
         erasure: &Erasure,
@@ -173,7 +173,6 @@ impl Reconciler {
         source: &Source,
         archive: &mut Archive,
     ) -> Result<bool, StoreError> {
-        let newest = erasure.parts.iter().map(|part| part.version).max().unwrap_or_default();
         archive.checkpoint().await?;
         // Which files were taken out stands in the log, and entries that the older version was read from may be gone by now.
         if let Some(newest) = self.storage.archive(&source.name).await? {
@@ -182,8 +181,29 @@ impl Reconciler {
         archive.remove_decoded().await?;
         archive.remove_erased().await?;
         archive.remove_identities(&source.rules()).await?;
+        // Only a version that is the newest one deletes files, and archivers commit all the time.
+        archive.refresh().await?;
         archive.remove_orphans().await?;
-        let mut is_done = !archive.has_orphans_of_before(uncounted_at_us).await? && !archive.refresh().await?;
+        let is_done = self.is_in_no_old_file(uncounted_at_us, archive).await?;
+        Ok(self.delete_old_files_beside(erasure, uncounted_at_us, source).await? && is_done)
+    }
+
+    /// Whether the store holds no file of a version of the archive that is older than an erasure. It is asked of some version that came after the
+    /// erasure. Whatever is committed meanwhile does not matter: nothing that an erasure has taken out comes back into the archive, so what later
+    /// versions consist of, or take out, holds nothing of it.
+    pub(super) async fn is_in_no_old_file(&self, uncounted_at_us: i64, archive: &Archive) -> Result<bool, StoreError> {
+        Ok(!archive.has_orphans_of_before(uncounted_at_us).await?)
+    }
+
+    /// The same of what is made of the archive.
+    async fn delete_old_files_beside(
+        &self,
+        erasure: &Erasure,
+        uncounted_at_us: i64,
+        source: &Source,
+    ) -> Result<bool, StoreError> {
+        let newest = erasure.parts.iter().map(|part| part.version).max().unwrap_or_default();
+        let mut is_done = true;
         // Whichever version follows them, and if none does.
         let mut tables = self.storage.indexed_tables(&source.name).await?;
         tables.push(source.name.clone());

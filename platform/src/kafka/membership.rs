@@ -19,6 +19,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use serde::Deserialize;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
@@ -34,6 +35,12 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often the group checks for added partitions. Answers are incomplete until these are assigned.
 const METADATA_EVERY: Duration = Duration::from_secs(2);
+
+/// How often librdkafka says whether it is a member. Nothing else says so of a member without partitions.
+const STATISTICS_EVERY: Duration = Duration::from_secs(1);
+
+/// What librdkafka calls the state of a client that is a member, and whose group is not about to divide the partitions anew.
+const STEADY: &str = "steady";
 
 /// Our place in a group; dropping it leaves the group, which blocks for at most 5 seconds.
 pub struct Membership {
@@ -76,8 +83,8 @@ impl Membership {
         self.assigned.clone()
     }
 
-    /// The partitions that the group has given us, be it none; `None` while it says nothing: before it has formed, after it has lost us,
-    /// and once membership has ended.
+    /// The partitions that the group has given us, be it none; `None` while it says nothing: before it has formed, after it has lost us, also
+    /// if we had none, and once membership has ended.
     pub fn granted(&self) -> Option<BTreeSet<i32>> {
         if self.has_ended() { None } else { self.granted.borrow().clone() }
     }
@@ -129,7 +136,43 @@ struct Group {
     granted: watch::Sender<Option<BTreeSet<i32>>>,
 }
 
+/// What of librdkafka's statistics is looked at.
+#[derive(Deserialize)]
+struct Statistics {
+    cgrp: Option<GroupStatistics>,
+}
+
+/// The same of the group.
+#[derive(Deserialize)]
+struct GroupStatistics {
+    join_state: String,
+}
+
+impl Group {
+    /// Without partitions, a member is never told that the group has lost it, for instance because its coordinator went away: there is
+    /// nothing to take from it. librdkafka notices after as long as a session lasts, as it does with partitions, and joins anew.
+    fn note_member(&self, is_member: bool) {
+        if !self.assigned.borrow().is_empty() {
+            return;
+        }
+        self.granted.send_if_modified(|granted| {
+            let now = is_member.then(BTreeSet::new);
+            let changes = *granted != now;
+            *granted = now;
+            changes
+        });
+    }
+}
+
 impl ClientContext for Group {
+    fn stats_raw(&self, statistics: &[u8]) {
+        match serde_json::from_slice(statistics) {
+            Ok(Statistics { cgrp: Some(group) }) => self.note_member(group.join_state == STEADY),
+            Ok(Statistics { cgrp: None }) => {}
+            Err(error) => debug!(group = self.group, %error, "cannot read the statistics of librdkafka"),
+        }
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         log_line(level as i32, facility, line);
     }
@@ -190,6 +233,7 @@ fn group_config(settings: &settings::Kafka, group: &str) -> ClientConfig {
         ("heartbeat.interval.ms", (session_ms / 20).max(1).to_string()),
         // Added partitions are assigned once the group's leader sees them; librdkafka checks only every five minutes.
         ("topic.metadata.refresh.interval.ms", METADATA_EVERY.as_millis().to_string()),
+        ("statistics.interval.ms", STATISTICS_EVERY.as_millis().to_string()),
         ("enable.auto.commit", "false".to_owned()),
         ("enable.auto.offset.store", "false".to_owned()),
         ("auto.offset.reset", "latest".to_owned()),
@@ -201,4 +245,32 @@ fn group_config(settings: &settings::Kafka, group: &str) -> ClientConfig {
         config.set(name, value);
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_without_partitions_learns_that_the_group_has_lost_it() {
+        let (assigned, _) = watch::channel(BTreeSet::new());
+        let (grants, granted) = watch::channel(None);
+        let group = Group { group: "workers".to_owned(), assigned, granted: grants };
+        let says = |state: &str| {
+            group.stats_raw(format!(r#"{{"type":"consumer","cgrp":{{"join_state":"{state}"}}}}"#).as_bytes())
+        };
+        says("wait-join");
+        assert_eq!(*granted.borrow(), None, "the group has not formed");
+        says(STEADY);
+        assert_eq!(*granted.borrow(), Some(BTreeSet::new()), "there are more members than partitions");
+        says("wait-join");
+        assert_eq!(*granted.borrow(), None, "its session is over, and nobody answers");
+        // With partitions, it is told when they are taken away, and goes on with them while others join.
+        group.assigned.send_replace([1].into());
+        group.granted.send_replace(Some([1].into()));
+        says("wait-sync");
+        assert_eq!(*granted.borrow(), Some([1].into()));
+        group.stats_raw(b"{}");
+        assert_eq!(*granted.borrow(), Some([1].into()), "of a client without a group nothing is said");
+    }
 }

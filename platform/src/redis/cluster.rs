@@ -7,18 +7,22 @@
 //! A script is loaded where it runs: a node that does not know it gets it as text. Loading it beforehand would need every node, and the node to
 //! which a slot moves is not always one that the client knows by then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ::redis::aio::ConnectionLike;
+use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClientBuilder;
 use ::redis::cluster_async::ClusterConnection;
-use ::redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
+use ::redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo};
 use ::redis::io::tcp::TcpSettings;
-use ::redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError as ClientError, RedisResult, Script, ServerErrorKind, Value};
+use ::redis::{
+    Arg, AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline,
+    RedisError as ClientError, RedisResult, Script, ServerErrorKind, Value, from_redis_value,
+};
 use futures::future::try_join_all;
 
-use super::{RedisError, info, not_a_url};
+use super::{RedisError, at, info, not_a_url};
 use crate::settings;
 
 /// How often the client itself sends a command again: after it was sent to another node, was refused while a slot moves, or found its
@@ -32,6 +36,21 @@ const RETRY_WAIT_MS: std::ops::Range<u64> = 20..200;
 pub struct Cluster {
     nodes: ClusterConnection,
     scripts: Arc<Scripts>,
+    login: Arc<Login>,
+}
+
+/// How to connect to one node alone. The client says nothing of a node that it is not connected to, as if the cluster had none there.
+pub(super) struct Login {
+    /// Of a node that was named; all log in alike.
+    info: ConnectionInfo,
+    config: AsyncConnectionConfig,
+}
+
+/// Where a node is, as the cluster says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Address {
+    host: String,
+    port: u16,
 }
 
 /// The text of each script by its hash, once it was needed. There are some twenty.
@@ -42,6 +61,11 @@ impl Cluster {
     pub(super) async fn connect(nodes: &[String], settings: &settings::Redis) -> Result<Cluster, RedisError> {
         let infos = nodes.iter().map(|node| info(node)).collect::<Result<Vec<_>, _>>()?;
         let addresses: Vec<String> = infos.iter().map(|info| info.addr().to_string()).collect();
+        let of_one = infos.first().cloned().ok_or(RedisError::Missing { what: "nodes" })?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(settings.connect_timeout.get()))
+            .set_response_timeout(Some(settings.response_timeout.get()));
+        let login = Arc::new(Login { info: of_one, config });
         let client = ClusterClientBuilder::new(infos)
             .tcp_settings(TcpSettings::default().set_nodelay(true))
             // It waits for nodes that are silent, first for those that are named here and then for those that they name.
@@ -55,7 +79,7 @@ impl Cluster {
         let connected = tokio::time::timeout(settings.connect_timeout.get(), client.get_async_connection()).await;
         let connected = connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
         let nodes = connected.map_err(|source| RedisError::Connect { address: addresses.join(","), source })?;
-        Ok(Cluster { nodes, scripts: Arc::default() })
+        Ok(Cluster { nodes, scripts: Arc::default(), login })
     }
 
     /// Sends a command to the primary of its slot.
@@ -95,22 +119,23 @@ impl Cluster {
         Ok(answers)
     }
 
-    /// What each node answers: primaries and replicas or, if a replica is away, the primaries.
-    pub(super) async fn ask_each(&mut self, command: &Cmd) -> RedisResult<Vec<Value>> {
-        match self.ask(command, MultipleNodeRoutingInfo::AllNodes).await {
-            Ok(answers) => Ok(answers),
-            Err(error) if error.is_io_error() => self.ask_primaries(command).await,
-            Err(error) => Err(error),
-        }
+    /// Where the primaries are that have slots, also those that are away, and their replicas that are not known to be away.
+    pub(super) async fn addresses(&mut self) -> RedisResult<BTreeSet<Address>> {
+        let mut command = ::redis::cmd("CLUSTER");
+        command.arg("SLOTS");
+        let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+        let slots = self.nodes.route_command(command, routing).await?.extract_error()?;
+        addresses(slots, self.login.host())
+    }
+
+    /// How to connect to one node alone.
+    pub(super) fn login(&self) -> Arc<Login> {
+        Arc::clone(&self.login)
     }
 
     /// What each primary answers.
     pub(super) async fn ask_primaries(&mut self, command: &Cmd) -> RedisResult<Vec<Value>> {
-        self.ask(command, MultipleNodeRoutingInfo::AllMasters).await
-    }
-
-    async fn ask(&mut self, command: &Cmd, whom: MultipleNodeRoutingInfo) -> RedisResult<Vec<Value>> {
-        let routing = RoutingInfo::MultiNode((whom, Some(ResponsePolicy::Special)));
+        let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, Some(ResponsePolicy::Special)));
         match self.nodes.route_command(command.clone(), routing).await? {
             Value::Map(answers) => answers.into_iter().map(|(_, answer)| answer.extract_error()).collect(),
             other => {
@@ -144,6 +169,47 @@ impl Cluster {
         self.scripts.write().unwrap_or_else(PoisonError::into_inner).insert(hash.clone(), text.into());
         Value::BulkString(hash)
     }
+}
+
+impl Login {
+    /// Connects to the node at that address.
+    pub(super) async fn connect(&self, address: &Address) -> RedisResult<MultiplexedConnection> {
+        let client = Client::open(at(&self.info, address.host.clone(), address.port))?;
+        client.get_multiplexed_async_connection_with_config(&self.config).await
+    }
+
+    fn host(&self) -> &str {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// The addresses in an answer to `CLUSTER SLOTS`: `[[first, last, [host, port, …], …], …]`. A node that does not know its own host has the
+/// one by which a node was named.
+fn addresses(slots: Value, named: &str) -> RedisResult<BTreeSet<Address>> {
+    let mut addresses = BTreeSet::new();
+    for range in from_redis_value::<Vec<Vec<Value>>>(slots)? {
+        for node in range.into_iter().skip(2) {
+            let mut words = from_redis_value::<Vec<Value>>(node)?.into_iter();
+            let (Some(host), Some(port)) = (words.next(), words.next()) else { continue };
+            let host = from_redis_value::<Option<String>>(host)?;
+            let host = host.filter(|host| !matches!(host.as_str(), "" | "0.0.0.0" | "::"));
+            let host = host.unwrap_or_else(|| named.to_owned());
+            // So a node says of another one that it does not know where that is. Nobody can ask it.
+            if host != "?" {
+                addresses.insert(Address { host, port: from_redis_value(port)? });
+            }
+        }
+    }
+    Ok(addresses)
 }
 
 /// The commands of a pipeline that belong to one slot, and their numbers in it.
@@ -220,6 +286,24 @@ mod tests {
         let mut one = ::redis::pipe();
         one.cmd("LLEN").arg("braid:{a}:changes").cmd("HLEN").arg("braid:{a}:c:1");
         assert!(is_of_one_slot(&one) && is_of_one_slot(&Pipeline::new()));
+    }
+
+    #[test]
+    fn slots_name_each_node_once_and_those_that_have_no_host_yet() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let node = |host: Value, port| Value::Array(vec![host, Value::Int(port), text("id"), Value::Array(Vec::new())]);
+        let range = |first, last, nodes: Vec<Value>| {
+            Value::Array([Value::Int(first), Value::Int(last)].into_iter().chain(nodes).collect())
+        };
+        let slots = Value::Array(vec![
+            range(0, 9, vec![node(text("10.0.0.1"), 7000), node(text("10.0.0.2"), 7001)]),
+            range(10, 10, vec![node(text(""), 7002), node(text("?"), 7003), node(text("0.0.0.0"), 7002)]),
+            range(11, 16_383, vec![node(text("10.0.0.1"), 7000), node(Value::Nil, 7004)]),
+        ]);
+        let named: Vec<String> =
+            addresses(slots, "redis.example").expect("read").iter().map(Address::to_string).collect();
+        assert_eq!(named, ["10.0.0.1:7000", "10.0.0.2:7001", "redis.example:7002", "redis.example:7004"]);
+        assert!(addresses(Value::Int(3), "redis.example").is_err());
     }
 
     #[test]

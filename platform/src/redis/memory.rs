@@ -1,6 +1,6 @@
 //! How much memory Redis has, and how much of it is used.
 
-use ::redis::{InfoDict, from_redis_value};
+use ::redis::{InfoDict, Value, from_redis_value};
 
 use super::{Connection, RedisError};
 
@@ -24,7 +24,9 @@ pub async fn memory(connection: &mut Connection) -> Result<Memory, RedisError> {
     command.arg("memory");
     let answers = match connection {
         Connection::Cluster(cluster) => cluster.ask_primaries(&command).await,
-        Connection::One(_) | Connection::Watched(_) => connection.ask_each(&command).await,
+        Connection::One(_) | Connection::Watched(_) => {
+            command.query_async(connection).await.map(|answer: Value| vec![answer])
+        }
     };
     let mut memory = Memory { used: 0, most: Some(0) };
     for answer in answers.map_err(ask)? {

@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError as ClientError,
-    RedisResult, Value, from_redis_value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError as ClientError, RedisResult,
+    Value, from_redis_value,
 };
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 
 use super::sentinels::{Named, Sentinels};
-use super::{RedisError, info as how_to_connect};
+use super::{RedisError, at, info as how_to_connect};
 use crate::settings;
 
 /// How long a primary that was replaced is still taken for the primary at most, if it says nothing itself and most sentinels can be asked.
@@ -140,14 +140,7 @@ impl Shared {
 
     /// Connects to the server that the sentinels name, if it says itself that it is the primary.
     async fn go_to(&self, named: Named) -> RedisResult<Primary> {
-        let (host, port) = (named.host.clone(), named.port);
-        let address = match self.login.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        let client = Client::open(self.login.clone().set_addr(address))?;
+        let client = Client::open(at(&self.login, named.host.clone(), named.port))?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&self.config).await?;
         let role: Vec<Value> = ::redis::cmd("ROLE").query_async(&mut connection).await?;
         let role: Option<String> = role.into_iter().next().map(from_redis_value).transpose()?;
@@ -157,7 +150,7 @@ impl Shared {
         }
         info!(
             host = named.host,
-            port,
+            port = named.port,
             epoch = named.epoch,
             "connected to the primary of redis that the sentinels name"
         );

@@ -37,15 +37,19 @@ impl RedisPlace {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, hosts) = authority.rsplit_once('@').map_or(("", authority), |(login, hosts)| (login, hosts));
+        let is_several = scheme.ends_with("-cluster") || scheme.ends_with("+sentinel");
+        // Of one server, a comma alone may be one of the password's.
+        let may_name_hosts = if is_several { login } else { login.split_once('@').map_or("", |(_, rest)| rest) };
+        if may_name_hosts.contains(',') {
+            return Err(if is_several { LOGIN_AGAIN } else { SEVERAL });
+        }
         let login = if login.is_empty() { String::new() } else { format!("{login}@") };
         match scheme {
             "redis-cluster" => cluster("redis", &login, hosts, path, query),
             "rediss-cluster" => cluster("rediss", &login, hosts, path, query),
             "redis+sentinel" => watched("redis", &login, hosts, path, query),
             "rediss+sentinel" => watched("rediss", &login, hosts, path, query),
-            _ if hosts.contains(',') => {
-                Err("names several hosts: it must begin with redis-cluster:// or redis+sentinel:// for that")
-            }
+            _ if hosts.contains(',') => Err(SEVERAL),
             _ => Ok(RedisPlace::One(url.to_owned())),
         }
     }
@@ -99,6 +103,9 @@ fn watched(scheme: &str, login: &str, hosts: &str, path: &str, query: &str) -> R
     Ok(RedisPlace::Watched { sentinels, service: service.to_owned(), primary })
 }
 
+const SEVERAL: &str = "names several hosts: it must begin with redis-cluster:// or redis+sentinel:// for that";
+const LOGIN_AGAIN: &str = "names a user or a password behind a comma: both stand once, before the first host, as in \
+                           redis-cluster://user:password@host:port,host:port (a comma of a password is written %2C)";
 const NO_HOSTS: &str = "must name hosts: host[:port], separated by commas and without spaces";
 
 fn nodes(scheme: &str, login: &str, hosts: &str, port: u16) -> Result<Vec<String>, &'static str> {
@@ -125,8 +132,29 @@ mod tests {
         for url in ["redis://db", "rediss://:pass,word@db:6379/2", "unix:///run/redis.sock", "db:6379"] {
             assert!(parsed(url) == RedisPlace::One(url.to_owned()), "{url}");
         }
-        let several = RedisPlace::parse("redis://:hunter2@a:1,b:2").expect_err("several hosts");
-        assert!(several.contains("redis-cluster://") && !several.contains("hunter2"), "{several}");
+        for url in ["redis://:hunter2@a:1,b:2", "redis://:hunter2@a:1,:hunter2@b:2"] {
+            let several = RedisPlace::parse(url).expect_err("several hosts");
+            assert!(several.contains("redis-cluster://") && !several.contains("hunter2"), "{several}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_stands_behind_a_comma_is_refused_with_where_it_stands() {
+        for wrong in [
+            "redis-cluster://u:hunter2@a:1,u:hunter2@b:2",
+            "rediss-cluster://:hunter2@a,:hunter2@b,:hunter2@c/0",
+            "redis-cluster://a:1,u:hunter2@b:2",
+            "redis+sentinel://:hunter2@s1,:hunter2@s2/main",
+            "rediss+sentinel://s1,:hunter2@s2/main",
+        ] {
+            let reason = RedisPlace::parse(wrong).expect_err(wrong);
+            assert!(reason.contains("once, before the first host"), "{wrong}: {reason}");
+            assert!(reason.contains("redis-cluster://user:password@host:port,host:port"), "{reason}");
+            assert!(!reason.contains("hunter2"), "{reason}");
+        }
+        let comma = parsed("redis-cluster://u:a%2Cb@a:1,b:2");
+        let nodes = ["redis://u:a%2Cb@a:1", "redis://u:a%2Cb@b:2"].map(str::to_owned);
+        assert!(comma == RedisPlace::Cluster(nodes.to_vec()));
     }
 
     #[test]

@@ -27,7 +27,15 @@ impl Cluster {
 
     /// Stops the broker, and starts it again: every connection breaks.
     pub(crate) fn restart(&self) {
+        self.stop();
+        self.start();
+    }
+
+    pub(crate) fn stop(&self) {
         self.mock.broker_down(1).expect("down");
+    }
+
+    pub(crate) fn start(&self) {
         self.mock.broker_up(1).expect("up");
     }
 

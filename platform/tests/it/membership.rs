@@ -1,6 +1,7 @@
 //! A group's partitions are divided among its members.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use platform::kafka::Membership;
 use platform::settings::Span;
@@ -48,4 +49,32 @@ async fn partitions_are_divided_and_come_back() {
     wait_for(&mut ours, "all partitions again", |assigned| assigned.len() == 4).await;
     tokio::task::spawn_blocking(move || drop(first)).await.expect("leaves");
     assert!(ours.borrow().is_empty(), "a member that left has no partitions");
+}
+
+/// The same, which may take as long as a session.
+async fn wait_for_what_is_said(member: &Membership, wanted: Option<&BTreeSet<i32>>) {
+    let said = async {
+        while member.granted().as_ref() != wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(DEADLINE, said).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {wanted:?}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_without_partitions_learns_that_its_group_went_away() {
+    let mut cluster = Cluster::with_topic("views", 1);
+    cluster.settings.session_timeout = Span::from_secs(4);
+    let first = Membership::join(&cluster.settings, "workers", "views").expect("joins");
+    wait_for_what_is_said(&first, Some(&[0].into())).await;
+    let second = Membership::join(&cluster.settings, "workers", "views").expect("joins");
+    wait_for_what_is_said(&second, Some(&BTreeSet::new())).await;
+
+    // The only broker is the group's coordinator.
+    cluster.stop();
+    for member in [&first, &second] {
+        wait_for_what_is_said(member, None).await;
+    }
+    cluster.start();
+    tokio::task::spawn_blocking(move || drop((first, second))).await.expect("leave");
 }

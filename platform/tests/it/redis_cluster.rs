@@ -121,6 +121,24 @@ async fn every_node_is_checked_and_a_lost_primary_is_back_pressure_until_it_is_r
     check(&mut connection).await.expect("the others are fit");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_away_is_named_and_the_others_are_checked() {
+    let mut cluster = RedisCluster::start().await.expect("a cluster starts");
+    let away = format!("127.0.0.1:{}", cluster.node(1).port());
+    // Its replica goes first, so that nobody takes its place and its slots go on naming it.
+    for node in [4, 1] {
+        cluster.node_mut(node).kill();
+    }
+    // The client has no connection to it, and asks the others only.
+    let mut connection = connected(&cluster).await;
+    let unreachable = check(&mut connection).await.expect("the others are fit");
+    assert!(unreachable.iter().any(|node| node.address == away), "{away} is not named: {unreachable:?}");
+    assert!(unreachable.len() <= 2, "the others answer: {unreachable:?}");
+    cluster.node(2).command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.expect("set");
+    let error = check(&mut connection).await.expect_err("one of the others is unfit");
+    assert!(matches!(error, RedisError::Evicts { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn what_is_no_cluster_is_named_without_the_password() {
     let of = |url: &str| settings::Redis { url: url.into(), ..settings::Redis::default() };
@@ -129,6 +147,9 @@ async fn what_is_no_cluster_is_named_without_the_password() {
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     let error = connect(&of("redis-cluster://:hunter2@a/3")).await.map(drop).expect_err("a database");
     assert!(error.to_string().contains("no other database") && !error.to_string().contains("hunter2"), "{error}");
+    let error = connect(&of("redis-cluster://u:hunter2@a,u:hunter2@b")).await.map(drop).expect_err("two logins");
+    assert!(error.to_string().contains("once, before the first host"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
 }
 
 /// As a host that is off: nothing says that nobody answers there.

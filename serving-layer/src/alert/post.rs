@@ -2,6 +2,8 @@
 //!
 //! A notification is noted in the transaction of its change, and its note is removed once it was taken. A process that dies in between leaves the
 //! note to the next one, which posts it again: the receiver drops it by its id.
+//!
+//! What waits for a receiver that is away is bounded: beyond [`OWED_MAX`], older notifications of alerts that have changed since are dropped.
 
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use tracing::warn;
 
 /// The wait before a notification is posted again, doubled up to 32 times this.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// How many notifications may wait for the receiver.
+pub(super) const OWED_MAX: usize = 1_000;
 
 /// Posts what is not delivered yet.
 pub(super) struct Poster {
@@ -50,6 +55,11 @@ impl Poster {
     /// Whether there is a receiver.
     pub(super) fn has_receiver(&self) -> bool {
         self.webhook.is_some()
+    }
+
+    /// The number of the notification that is under way.
+    pub(super) fn posting(&self) -> Option<u64> {
+        self.under_way.as_ref().map(|(number, _)| *number)
     }
 
     /// Begins to post the oldest notification, if it is time.
@@ -91,6 +101,17 @@ impl Poster {
     /// When to try again, if something failed.
     pub(super) fn next_try(&self) -> Instant {
         self.not_before
+    }
+}
+
+/// Says that these notifications are posted no more: their numbers, and the ids of their changes.
+pub(super) fn count_dropped(dropped: &[(u64, String)]) {
+    if let Some((_, first)) = dropped.first() {
+        metrics::counter!("braid_alert_dropped_total").increment(dropped.len() as u64);
+        warn!(
+            dropped = dropped.len(),
+            first, "more than {OWED_MAX} notifications wait for the receiver; the oldest ones are dropped"
+        );
     }
 }
 

@@ -304,8 +304,10 @@ impl<'a> Answer<'a> {
         let body = text(&self);
         let gaps = as_json(&self.gaps);
         // Points and keys, which may be many, stand last. They are not written again to be told apart from the moment.
-        (self.points, self.keys) = (None, None);
-        let dated = text(&self).len() - 1;
+        let dated = match (self.points.take(), self.keys.take()) {
+            (None, None) => body.len() - 1,
+            _ => text(&self).len() - 1,
+        };
         self.as_of = None;
         self.provenance.batch.version = None;
         self.provenance.batch.committed_at = None;

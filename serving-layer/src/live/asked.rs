@@ -4,17 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::pace::Pace;
 use super::question::{Handler, Question};
-use super::teller::{Frame, Newest, Teller, Told};
+use super::ring::{BEHIND_BYTES, Behind, Ring};
+use super::teller::{Newest, Teller, Told};
 use crate::problem::Problem;
 use crate::watchers::stopped;
-
-/// How many events a client may lie behind before it is dropped. They are kept once for all clients of a question.
-pub(super) const BEHIND_MAX: usize = 16;
 
 /// The questions that are watched.
 pub(super) struct Questions {
@@ -30,7 +28,7 @@ pub(super) struct Asked {
     /// What clients are told that come; `None` before the first answer.
     newest: watch::Sender<Option<Newest>>,
     /// What clients are told that are there.
-    frames: broadcast::Sender<Frame>,
+    frames: Ring,
     questions: Weak<Questions>,
 }
 
@@ -60,7 +58,7 @@ impl Questions {
         let asked = Arc::new(Asked {
             question: question.clone(),
             newest: watch::Sender::new(None),
-            frames: broadcast::Sender::new(BEHIND_MAX),
+            frames: Ring::new(BEHIND_BYTES),
             questions: Arc::downgrade(self),
         });
         known.insert(question, Arc::downgrade(&asked));
@@ -87,8 +85,8 @@ impl Questions {
 impl Asked {
     /// What a client is told first, and then what comes after it. Waits for the first answer. What comes may begin with events that are in the
     /// first one, which their numbers say.
-    pub(super) async fn joined(&self) -> Option<(Newest, broadcast::Receiver<Frame>)> {
-        let frames = self.frames.subscribe();
+    pub(super) async fn joined(&self) -> Option<(Newest, Behind)> {
+        let frames = self.frames.behind();
         let mut newest = self.newest.subscribe();
         // This cannot fail: the sender lives as long as `self`.
         let newest = newest.wait_for(Option::is_some).await.ok()?.clone()?;
@@ -103,8 +101,7 @@ impl Asked {
         // In this order, a client that comes in between gets the event at least once.
         self.newest.send_replace(Some(told.newest));
         if let Some(frame) = told.frame {
-            // There is nobody to be told if the first one has not come that far.
-            let _ = self.frames.send(frame);
+            self.frames.tell(frame);
         }
     }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures::Stream;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::asked::Asked;
 use super::event;
 use super::question::Refusal;
-use super::teller::{Frame, Newest};
+use super::ring::{Behind, Next, Ring};
+use super::teller::Newest;
 use crate::watchers::{Place, stopped};
 
 /// How long a client is told nothing. Then it gets a comment.
@@ -22,7 +22,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// A client that watches an answer.
 pub(super) struct Client {
-    frames: broadcast::Receiver<Frame>,
+    frames: Behind,
     /// What it is told first.
     first: VecDeque<Bytes>,
     /// Everything up to this number is in what it was told.
@@ -52,8 +52,7 @@ impl Client {
         };
         // Without anything to tell, the process stops, and that is what the client is told.
         let Some((newest, frames)) = joined else {
-            let (_, frames) = broadcast::channel(1);
-            return Ok(Client::new(asked, (VecDeque::new(), 0), frames, stopping, place));
+            return Ok(Client::new(asked, (VecDeque::new(), 0), Ring::new(0).behind(), stopping, place));
         };
         let (frame, known) = match newest {
             Newest::Told { frame, known } => (frame, known),
@@ -70,7 +69,7 @@ impl Client {
     fn new(
         asked: Arc<Asked>,
         (first, number): (VecDeque<Bytes>, u64),
-        frames: broadcast::Receiver<Frame>,
+        frames: Behind,
         stopping: watch::Receiver<bool>,
         place: Place,
     ) -> Client {
@@ -94,27 +93,24 @@ impl Client {
         if let Some(first) = self.first.pop_front() {
             return Some(first);
         }
-        loop {
-            let received = tokio::select! {
-                biased;
-                () = stopped(self.stopping.clone()) => return self.ends(event::shutdown()),
-                received = self.frames.recv() => received,
-                () = tokio::time::sleep_until(self.heartbeat) => return Some(event::heartbeat()),
-            };
-            match received {
-                Ok(frame) if frame.number <= self.number => {}
-                Ok(frame) => {
-                    self.number = frame.number;
-                    self.has_ended = frame.is_last;
-                    return Some(frame.event);
-                }
-                Err(RecvError::Lagged(missed)) => {
-                    metrics::counter!("braid_serving_live_dropped_total").increment(1);
-                    return self.ends(event::dropped(missed));
-                }
-                // Nobody tells any more: the process stops.
-                Err(RecvError::Closed) => return self.ends(event::shutdown()),
+        let next = tokio::select! {
+            biased;
+            () = stopped(self.stopping.clone()) => return self.ends(event::shutdown()),
+            next = self.frames.next(self.number) => next,
+            () = tokio::time::sleep_until(self.heartbeat) => return Some(event::heartbeat()),
+        };
+        match next {
+            Next::Frame(frame) => {
+                self.number = frame.number;
+                self.has_ended = frame.is_last;
+                Some(frame.event)
             }
+            Next::Missed(missed) => {
+                metrics::counter!("braid_serving_live_dropped_total").increment(1);
+                self.ends(event::dropped(missed))
+            }
+            // Nobody tells any more: the process stops.
+            Next::Nothing => self.ends(event::shutdown()),
         }
     }
 

@@ -104,7 +104,8 @@ impl Held {
 impl Generations {
     /// What is kept under an id. If it is of the old generation, it becomes one of the young.
     fn entry(&mut self, id: &HeldId, half_bytes: usize) -> &[Held] {
-        if !self.young.contains_key(id)
+        if !self.old.is_empty()
+            && !self.young.contains_key(id)
             && let Some(entry) = self.old.remove(id)
         {
             self.put(id.clone(), entry, half_bytes);

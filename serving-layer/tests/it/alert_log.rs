@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use platform::kafka::{KafkaError, TransactionError};
 use serde_json::Value;
 use serving_layer::{AlertLog, AlertRead, AlertRecords, AlertWriter, NoAlertTopics, StoredRecord};
+use shared_logic::contracts::alert::{AlertStates, StateRecord};
 
 const ID: &str = "braid.alerts";
 
@@ -51,6 +52,22 @@ impl AlertTopics {
             format!("{}>{}{notice}", change["from"].as_str().unwrap_or("?"), change["to"].as_str().unwrap_or("?"))
         };
         self.changes().iter().map(text).collect()
+    }
+
+    /// Notes notifications that are owed from before any process of the test.
+    pub(crate) fn owes(&self, notifications: impl Iterator<Item = StateRecord>) {
+        let mut topics = self.lock();
+        topics.exist = true;
+        topics.states.extend(notifications.map(|(key, payload)| (Some(key), payload)));
+    }
+
+    /// The numbers of the notifications that are owed.
+    pub(crate) fn owed(&self) -> Vec<u64> {
+        let mut states = AlertStates::default();
+        for (key, payload) in &self.lock().states {
+            states.take(key.as_deref(), payload.as_deref());
+        }
+        states.undelivered.into_keys().collect()
     }
 
     /// Starts a producer that never writes anything: a process that has taken over and dies.

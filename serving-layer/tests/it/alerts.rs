@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use platform::settings::{Secret, Span};
 use serde_json::{Value, json};
+use shared_logic::alert::change_id;
 use shared_logic::catalog::Changed;
+use shared_logic::contracts::alert::{Undelivered, undelivered_record};
 use shared_logic::time::parse_rfc3339;
 use storage::FollowedVersions;
 use test_kit::{Receiver, catalogs};
@@ -81,6 +83,25 @@ impl Watched {
         watched.server.serve().await;
         watched.judged_to("2026-04-24T09:30:00Z").await;
         watched
+    }
+
+    /// Serves the first of two versions, of which the second declares no alerts, until the alert fires. Gives what makes the second one the
+    /// active one, which has to be kept: once it is dropped, nobody hears of versions any more.
+    async fn fires_in_the_first_of_two_versions() -> (Watched, impl Fn()) {
+        let mut watched = Watched::new().await;
+        let pointer = two(Changed::default());
+        let deployed = |number, pointer| resolved(number, pointer, &watched.server.catalog, catalogs::VIEWS);
+        let (known, followed) = FollowedVersions::given(deployed(2, pointer.clone()));
+        let promoted = pointer.promote("v2", None, Vec::new(), change("promote v2")).expect("promoted");
+        let promoted = Arc::new(deployed(3, promoted));
+        watched.server.versions = Some(followed);
+        watched.server.serve().await;
+        watched.judged_to("2026-04-24T09:30:00Z").await;
+        watched.fires().await;
+        let promote = move || {
+            known.send_replace(Arc::clone(&promoted));
+        };
+        (watched, promote)
     }
 
     /// These events, and that nothing else has arrived by a moment.
@@ -338,18 +359,29 @@ async fn a_notification_is_posted_until_it_is_taken_by_whichever_process() {
 }
 
 #[tokio::test]
-async fn an_alert_that_another_version_does_not_declare_is_resolved() {
+async fn what_waits_for_a_receiver_is_bounded_and_the_newest_of_each_alert_stays() {
     let mut watched = Watched::new().await;
-    let pointer = two(Changed::default());
-    let deployed = |number, pointer| resolved(number, pointer, &watched.server.catalog, catalogs::VIEWS);
-    let (known, followed) = FollowedVersions::given(deployed(2, pointer.clone()));
-    let promoted = pointer.promote("v2", None, Vec::new(), change("promote v2")).expect("promoted");
-    let promoted = deployed(3, promoted);
-    watched.server.versions = Some(followed);
+    watched.receiver.refuse(true);
+    // As it is where the receiver was away for long: one alert has changed once, and another one again and again.
+    let owed = |number: u64| {
+        let id = change_id("braid", if number == 1 { "quiet" } else { "busy" }, 7, number);
+        undelivered_record(&Undelivered { id, number, body: json!({"status": "firing"}) })
+    };
+    watched.log.owes((1..=1_003).map(owed));
     watched.server.serve().await;
+    watched.server.until(ALERTS, |_, body| body["webhook"]["undelivered"] == 1_000).await;
+    assert_eq!(watched.log.owed(), [1].into_iter().chain(5..=1_003).collect::<Vec<u64>>());
     watched.judged_to("2026-04-24T09:30:00Z").await;
     watched.fires().await;
-    known.send_replace(Arc::new(promoted));
+    assert_eq!(watched.log.owed(), [1].into_iter().chain(6..=1_004).collect::<Vec<u64>>());
+    let posts = watched.receiver.posts();
+    assert!(posts.iter().all(|post| !post.taken && post.id == change_id("braid", "quiet", 7, 1)), "{posts:?}");
+}
+
+#[tokio::test]
+async fn an_alert_that_another_version_does_not_declare_is_resolved() {
+    let (watched, promote) = Watched::fires_in_the_first_of_two_versions().await;
+    promote();
     watched.told(&["firing", "resolved"]).await;
     let last = watched.log.changes().pop().expect("a change");
     assert_eq!(last["reason"], "the alert is not declared any more");
@@ -360,20 +392,11 @@ async fn an_alert_that_another_version_does_not_declare_is_resolved() {
 
 #[tokio::test]
 async fn what_is_owed_of_the_last_alert_is_posted_by_the_next_process() {
-    let mut watched = Watched::new().await;
-    let pointer = two(Changed::default());
-    let deployed = |number, pointer| resolved(number, pointer, &watched.server.catalog, catalogs::VIEWS);
-    let (known, followed) = FollowedVersions::given(deployed(2, pointer.clone()));
-    let promoted = pointer.promote("v2", None, Vec::new(), change("promote v2")).expect("promoted");
-    let promoted = deployed(3, promoted);
-    watched.server.versions = Some(followed);
-    watched.server.serve().await;
-    watched.judged_to("2026-04-24T09:30:00Z").await;
-    watched.fires().await;
+    let (mut watched, promote) = Watched::fires_in_the_first_of_two_versions().await;
     watched.told(&["firing"]).await;
     watched.server.until(ALERTS, |_, body| body["webhook"]["undelivered"] == 0).await;
     watched.receiver.refuse(true);
-    known.send_replace(Arc::new(promoted));
+    promote();
     let is_owed = |_: u16, body: &Value| body["alerts"] == json!([]) && body["webhook"]["undelivered"] == 1;
     watched.server.until(ALERTS, is_owed).await;
     // No alert is declared or known any more, and the receiver has not heard that this one is resolved.

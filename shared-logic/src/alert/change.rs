@@ -102,3 +102,9 @@ impl AlertChange {
 pub fn change_id(deployment: &str, alert: &str, born_us: i64, number: u64) -> String {
     format!("{deployment}/{alert}/{born_us}/{number}")
 }
+
+/// What the ids of all changes of an alert have in common.
+pub fn changed_alert(id: &str) -> &str {
+    let alert = id.rsplit_once('/').and_then(|(id, _number)| id.rsplit_once('/'));
+    alert.map_or(id, |(alert, _born_us)| alert)
+}

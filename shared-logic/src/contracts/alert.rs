@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::alert::AlertState;
+use crate::alert::{AlertState, changed_alert};
 
 /// How the name of the topic of states goes on behind that of the topic of alerts.
 const STATES: &str = "state";
@@ -83,7 +83,7 @@ impl AlertStates {
                     self.alerts.extend(serde_json::from_slice(bytes).ok().map(|state| (name.to_owned(), state)))
                 }
             }
-        } else if let Some(number) = key.strip_prefix(UNDELIVERED).and_then(|number| number.parse().ok()) {
+        } else if let Some(number) = undelivered_number(key) {
             self.notified = self.notified.max(number);
             match payload {
                 None => drop(self.undelivered.remove(&number)),
@@ -92,6 +92,34 @@ impl AlertStates {
         } else if key == JUDGE {
             self.judge = payload.and_then(|bytes| serde_json::from_slice(bytes).ok());
         }
+    }
+
+    /// What has to be posted no more, so that at most `most` notifications wait once `records` are taken: their numbers, and the ids of their
+    /// changes. The oldest go first, and those that are the newest of their alerts only where nothing else is left; `posting`, which is being
+    /// posted, stays.
+    pub fn superfluous(&self, records: &[StateRecord], most: usize, posting: Option<u64>) -> Vec<(u64, String)> {
+        let known = self.undelivered.iter().map(|(number, notification)| (*number, notification.id.clone()));
+        let mut owed: BTreeMap<u64, String> = known.collect();
+        for (key, payload) in records {
+            let key = std::str::from_utf8(key).unwrap_or_default();
+            let Some(number) = undelivered_number(key) else { continue };
+            match payload {
+                None => drop(owed.remove(&number)),
+                Some(bytes) => owed.extend(
+                    serde_json::from_slice::<Undelivered>(bytes).ok().map(|notification| (number, notification.id)),
+                ),
+            }
+        }
+        let excess = owed.len().saturating_sub(most);
+        if excess == 0 {
+            return Vec::new();
+        }
+        // In the order of the numbers, so that the last of an alert stands.
+        let newest: BTreeMap<&str, u64> = owed.iter().map(|(number, id)| (changed_alert(id), *number)).collect();
+        let others = owed.iter().filter(|(number, _)| Some(**number) != posting);
+        let (newest, older): (Vec<_>, Vec<_>) =
+            others.partition(|(number, id)| newest.get(changed_alert(id)) == Some(*number));
+        older.into_iter().chain(newest).take(excess).map(|(number, id)| (*number, id.clone())).collect()
     }
 }
 
@@ -115,6 +143,11 @@ pub fn delivered_record(number: u64) -> StateRecord {
     (undelivered_key(number), None)
 }
 
+/// The number of a notification, by its key.
+fn undelivered_number(key: &str) -> Option<u64> {
+    key.strip_prefix(UNDELIVERED)?.parse().ok()
+}
+
 fn undelivered_key(number: u64) -> Vec<u8> {
     format!("{UNDELIVERED}{number}").into_bytes()
 }
@@ -128,6 +161,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::alert::change_id;
     use crate::catalog::DefinitionHash;
 
     #[test]
@@ -155,5 +189,29 @@ mod tests {
             notified: 2,
         };
         assert_eq!(states, expected);
+    }
+
+    #[test]
+    fn of_what_waits_the_oldest_goes_and_the_newest_of_each_alert_stays() {
+        let owed = |alert: &str, number| {
+            let id = change_id("d", alert, 7, number);
+            undelivered_record(&Undelivered { id, number, body: json!({"version": "4"}) })
+        };
+        let mut states = AlertStates::default();
+        for (key, payload) in [owed("quiet", 1), owed("busy", 2), owed("busy", 3), owed("busy", 4)] {
+            states.take(Some(&key), payload.as_deref());
+        }
+        let gone = |records: &[StateRecord], most, posting| {
+            let superfluous = states.superfluous(records, most, posting);
+            superfluous.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        assert_eq!(gone(&[], 4, None), [0; 0]);
+        assert_eq!(gone(&[], 3, None), [2]);
+        assert_eq!(gone(&[], 2, None), [2, 3]);
+        assert_eq!(gone(&[], 2, Some(2)), [3, 1], "what is being posted stays, and the bound holds");
+        assert_eq!(gone(&[], 1, None), [2, 3, 1], "at last the oldest of the newest goes");
+        assert_eq!(gone(&[owed("quiet", 5), owed("busy", 6)], 4, None), [1, 2]);
+        assert_eq!(gone(&[owed("busy", 5), delivered_record(1)], 3, None), [2]);
+        assert_eq!(states.superfluous(&[], 3, None), [(2, "d/busy/7/2".to_owned())]);
     }
 }

@@ -173,14 +173,13 @@ impl BatchView {
         self.table().orphans(ORPHAN_AGE, &self.spared().await?).await
     }
 
-    /// Whether files are left that no version and no rebuild needs, and that were written before that moment by the store's clock;
-    /// microseconds since 1970.
+    /// Whether files are left that neither this version, nor one that is kept, nor a rebuild needs, and that were written before that moment
+    /// by the store's clock; microseconds since 1970.
     ///
     /// # Errors
     /// If the store cannot be listed or read.
     pub async fn has_orphans_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
-        let left = self.table().orphans(Duration::ZERO, &self.spared().await?).await?;
-        Ok(left.iter().any(|file| file.written_us < at_us))
+        self.table().has_others_of_before(at_us, &self.spared().await?).await
     }
 
     /// The paths of the files of versions that are kept, and of those that rebuilds have counted.

@@ -222,10 +222,72 @@ async fn rows_that_have_waited_as_long_as_orphans_do_are_read_again() {
     // It was frozen, and its files may be gone.
     let now_us = platform::clock::now_us();
     let long_ago_us = now_us - ORPHAN_AGE.as_micros() as i64;
-    let late = written(&mut archive, &added, &files, long_ago_us).await;
-    assert_eq!((late.expect("tried"), next(&archive), archive.version()), (Committed::Conflict, Some(0), 1));
-    let in_time = written(&mut archive, &added, &files, now_us).await;
-    assert_eq!((in_time.expect("tried"), next(&archive)), (Committed::At(2), Some(5)));
+    let late = written(&mut archive, &added, &files, long_ago_us, TRIES).await;
+    assert_eq!((late.expect("tried"), next(&archive), archive.version()), (Err(Dropped::WaitedTooLong), Some(0), 1));
+    let in_time = written(&mut archive, &added, &files, now_us, TRIES).await;
+    assert_eq!((in_time.expect("tried"), next(&archive)), (Ok(2), Some(5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_known_why_rows_are_dropped() {
+    let world = World::begun().await;
+    let mut one = world.archive().await;
+    let buffer = world.read(&one, 0..5);
+    let added = buffer.adds(&world.source, &BTreeMap::new());
+    let (files, now_us) = (write(&one, buffer).await.expect("written"), platform::clock::now_us());
+    let second = PartitionId::new("log", 1);
+    world.archive().await.change("BEGIN", |facts| facts.begin(&second, 0)).await.expect("begun");
+    let once = Tries { most: 1, ..TRIES };
+    let only_try = written(&mut one, &added, &files, now_us, once).await;
+    assert_eq!(only_try.expect("tried"), Err(Dropped::OthersFirst(1)), "nobody has archived its partition");
+
+    // Somebody declares a column.
+    let declares = catalog("a = \"int\"\n");
+    let mut other = world.archive().await;
+    let columns = missing_columns(&other, &declares.sources["s"]).expect("read").expect("one is missing");
+    let known = other.facts();
+    let committed = facts(&mut other, known, Some(&columns)).await.expect("tried");
+    assert!(matches!(committed, Committed::At(_)));
+    let declared = written(&mut one, &added, &files, now_us, TRIES).await;
+    assert_eq!(declared.expect("tried"), Err(Dropped::OtherColumns));
+
+    // Somebody archives the partition.
+    let of_other = world.read(&other, 0..2);
+    assert!(matches!(world.commit(&mut other, of_other).await.expect("tried"), Committed::At(_)));
+    let overtaken = written(&mut one, &added, &files, now_us, TRIES).await;
+    assert_eq!(overtaken.expect("tried"), Err(Dropped::Overtaken([0].into())));
+    let mut closed = other.facts();
+    closed.close("log");
+    let mut behind = added.clone();
+    behind.partitions[0].from = 2;
+    assert_eq!(Dropped::by(&closed, &behind), Dropped::OtherLog, "nobody has archived more than it knew of");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_others_come_before_waits_before_it_is_tried_again() {
+    let world = World::begun().await;
+    let mut one = world.archive().await;
+    let buffer = world.read(&one, 0..5);
+    let added = buffer.adds(&world.source, &BTreeMap::new());
+    let (files, now_us) = (write(&one, buffer).await.expect("written"), platform::clock::now_us());
+    let second = PartitionId::new("log", 1);
+    world.archive().await.change("BEGIN", |facts| facts.begin(&second, 0)).await.expect("begun");
+    let (started, first_wait) = (Instant::now(), Duration::from_secs(2));
+    let committed = written(&mut one, &added, &files, now_us, Tries { first_wait, ..TRIES }).await;
+    assert_eq!(committed.expect("tried"), Ok(3));
+    assert!(started.elapsed() >= first_wait / 2);
+}
+
+#[test]
+fn waits_are_bounded_and_differ() {
+    let wait = Duration::from_millis(10);
+    assert_eq!(jittered(wait, 0), wait / 2);
+    assert_eq!(jittered(wait, 1), wait / 2 + Duration::from_micros(1));
+    assert_eq!(jittered(wait, 5_000), wait);
+    assert!((0..20_000).all(|now_us| (wait / 2..=wait).contains(&jittered(wait, now_us))));
+    let mut backoff = Backoff::new(TRIES.first_wait);
+    let longest: Duration = (1..TRIES.most).map(|_| backoff.wait()).sum();
+    assert!(longest < Duration::from_secs(5), "{longest:?}: a stop does not wait for longer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,4 +132,15 @@ mod tests {
         assert_eq!(share.now(set(&[0]), 4, silent), own(&[0], true));
         assert_eq!(share.now(None, 4, silent), own(&[0], false));
     }
+
+    #[test]
+    fn one_that_had_no_partition_reads_all_as_well_if_the_group_falls_silent_for_long() {
+        let (mut share, start) = (Share::new(WHILE), Instant::now());
+        assert_eq!(share.now(set(&[]), 2, start), own(&[], true), "there are more archivers than partitions");
+        assert_eq!(share.now(None, 2, start), own(&[], false));
+        let silent = start + WHILE * SILENT_SESSIONS;
+        assert_eq!(share.now(None, 2, silent - Duration::from_millis(1)), own(&[], false));
+        assert_eq!(share.now(None, 2, silent), own(&[0, 1], false), "those that had them may be dead");
+        assert_eq!(share.now(set(&[]), 2, silent), own(&[], true));
+    }
 }

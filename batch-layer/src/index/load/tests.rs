@@ -9,21 +9,15 @@ use super::*;
 use crate::index::Loads;
 use crate::log_ends::KafkaEnds;
 use crate::table::Subject;
-use crate::table::tests::bench::{Bench, sent};
+use crate::table::tests::bench::{Bench, CATALOG, sent};
 
-const CATALOG: &str = r#"
+/// A deployment of the test's own: what is blocked goes by its name.
+const BLOCKED: &str = r#"
 [pipeline]
 name = "blocked"
 version = "v1"
-[sources.clicks]
-event_time = "at"
-[sources.clicks.fields]
-at = "timestamp"
-[tables.users]
-key = "id"
-[tables.users.fields]
-id = "string"
-n = "int?"
+"#;
+const INDEX: &str = r#"
 [indexes.users]
 from = "tables.users"
 [indexes.users.fields]
@@ -62,7 +56,7 @@ async fn put(server: &Search, path: &str, body: &'static str) {
 async fn a_load_that_waits_for_the_server_says_that_it_lives() {
     let Some(server) = Search::start("a load that waits").await.expect("opensearch starts") else { return };
     put(&server, "_index_template/full", FULL).await;
-    let mut bench = Bench::of(CATALOG).await;
+    let mut bench = Bench::of(&format!("{BLOCKED}{CATALOG}{INDEX}")).await;
     bench.archived(&(0..50).map(|n| sent(0, n, 1, &format!("u-{n}"), Some(n))).collect::<Vec<_>>()).await;
     bench.materialised().await;
     let deployment = bench.catalog.deployment.clone();

@@ -14,24 +14,9 @@ use super::*;
 use crate::index::Loads;
 use crate::log_ends::KafkaEnds;
 use crate::table::Subject;
+use crate::table::tests::bench::{CATALOG, INDEX};
 
-const CATALOG: &str = r#"
-[sources.clicks]
-event_time = "at"
-[sources.clicks.fields]
-at = "timestamp"
-[tables.users]
-key = "id"
-[tables.users.fields]
-id = "string"
-name = "string?"
-[indexes.users]
-from = "tables.users"
-[indexes.users.fields]
-name = "text"
-"#;
-
-/// A build of a definition that the catalog above does not have.
+/// A build of a definition that the catalog does not have.
 fn of_another() -> Build {
     Build {
         definition: "00000000000000aa".parse().expect("16 digits"),
@@ -56,14 +41,15 @@ async fn builds_of_a_version_that_the_run_does_not_know_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
     let search = settings::Search { url: server.url(), ..settings::Search::default() };
-    let mut versions = DeployedVersions::alone(Catalog::parse(CATALOG).expect("a catalog"));
+    let catalog = format!("{CATALOG}{INDEX}");
+    let mut versions = DeployedVersions::alone(Catalog::parse(&catalog).expect("a catalog"));
     let deployment = versions.active().deployment.clone();
     let client = SearchClient::new(&search, &deployment).expect("a client").expect("a server is named");
     let storage = Storage::new(&store, &deployment).expect("a store");
     let pointer = VersionStore::new(&store, &deployment).expect("a store");
 
     // The run knows one version; another is created, and its build begun.
-    let hash = pointer.put_catalog("v2", CATALOG).await.expect("kept");
+    let hash = pointer.put_catalog("v2", &catalog).await.expect("kept");
     let create = |before: &Pointer, change| before.create("v2", &hash, Changed::default(), 8, change);
     let (number, _) = pointer.step(&deployment.version, "alice", "create", create).await.expect("created");
     let begun = client.step("users", |state| Ok::<_, IndexError>(state.begin(of_another()).0)).await.expect("begun");

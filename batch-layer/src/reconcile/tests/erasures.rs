@@ -1,5 +1,6 @@
 //! What is erased leaves the view with the next reconcile, and nothing brings it back.
 
+use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
 use platform::store::Committed;
@@ -229,6 +230,32 @@ async fn an_erasure_is_followed_until_the_last_file_is_gone() {
     assert!(reached(&archive).expect("known").deleted_at_us.is_some());
     let said: Offsets = archive.erased(&seen.parts[0]).await.expect("read").expect("its list stays").upto;
     assert_eq!(said.get(&id()), Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_older_files_are_gone_is_known_however_often_archivers_commit() {
+    let mut bench = bench().await;
+    let before = bench.archive.files().await.expect("listed");
+    erase(&mut bench, "id = 1", 9).await;
+    let kept = bench.archive.files().await.expect("listed");
+    let folder = bench.folder.path().join(&bench.reconciler.catalog.deployment.name).join(bench.archive.path());
+    let is_older = |file: &&DataFile| kept.iter().all(|kept| kept.path != file.path);
+    let older: Vec<PathBuf> = before.iter().filter(is_older).map(|file| folder.join(&file.path)).collect();
+    assert_eq!(older.len(), 2);
+    let now_us = platform::clock::now_us();
+    let hours_ago = UNIX_EPOCH + Duration::from_micros(now_us as u64) - Duration::from_secs(7_200);
+    for path in &older {
+        std::fs::File::options().write(true).open(path).expect("a file").set_modified(hours_ago).expect("dated");
+    }
+
+    // An archiver commits right after the archive was read.
+    let (reconciler, seen) = (bench.reconciler.clone(), bench.archive.clone());
+    bench.archived(&[4]).await;
+    let an_hour_ago_us = now_us - 3_600_000_000;
+    let is_gone = async || reconciler.is_in_no_old_file(an_hour_ago_us, &seen).await.expect("looked");
+    assert!(!is_gone().await, "they hold what was erased");
+    older.iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
+    assert!(is_gone().await, "what was archived since does not hold it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,8 @@ use crate::archive;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
 
-pub(in crate::table) const CATALOG: &str = r#"
+/// A table of users, which tests of tables and of indexes have.
+pub(crate) const CATALOG: &str = r#"
 [sources.clicks]
 event_time = "at"
 [sources.clicks.fields]
@@ -31,6 +32,14 @@ key = "id"
 id = "string"
 name = "string?"
 n = "int?"
+"#;
+
+/// An index of it, behind [`CATALOG`].
+pub(crate) const INDEX: &str = r#"
+[indexes.users]
+from = "tables.users"
+[indexes.users.fields]
+name = "text"
 "#;
 
 /// One day later than 1970, so that days before and behind it are days, too.

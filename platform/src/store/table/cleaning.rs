@@ -79,6 +79,23 @@ impl Table {
         Ok(self.unused(age, spared).await?.into_iter().map(FileBeside::from).collect())
     }
 
+    /// Whether files lie in the table's folder that do not belong to this version, are not `spared`, and were written before that moment by
+    /// the store's clock; microseconds since 1970.
+    ///
+    /// Unlike [`Table::orphans`], this need not be the newest version: where others commit all the time, it hardly ever is. A file that one of
+    /// them has added counts as left if it was written so long ago. If the log was replaced, something may be left.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or read.
+    pub async fn has_others_of_before(&self, at_us: i64, spared: &HashSet<String>) -> Result<bool, StoreError> {
+        let own: HashSet<String> = self.files().await?.into_iter().map(|file| file.path).collect();
+        let is_left = |file: &ObjectMeta| {
+            file.last_modified.timestamp_micros() < at_us
+                && is_over(file, |path| own.contains(path) || spared.contains(path))
+        };
+        Ok(self.listed(None).await?.iter().any(is_left) || !self.stands().await?)
+    }
+
     async fn unused(&self, age: Duration, spared: &HashSet<String>) -> Result<Vec<ObjectMeta>, StoreError> {
         match self.look(age).await? {
             Some(look) => self.unused_of(look, spared).await,
@@ -116,11 +133,7 @@ impl Table {
         let before_us = if is_newest { before_us } else { before_us.min(whoever_commits_us) };
         let keep = self.files_in_use_since(before_us).await?;
         unused.retain(|file| {
-            let path = file.location.as_ref();
-            // Folders that begin with `_` hold the log and what is kept beside the table.
-            let is_data = path.ends_with(".parquet") && !path.starts_with('_');
-            let is_unused = is_data && !keep.contains(path) && !spared.contains(path)
-                || file.location.filename().is_some_and(durable::is_staged);
+            let is_unused = is_over(file, |path| keep.contains(path) || spared.contains(path));
             is_unused && file.last_modified.timestamp_micros() < before_us
         });
         Ok(unused)
@@ -182,4 +195,12 @@ impl Table {
             Err(error) => Err(self.failed("remove", file.as_ref(), error)),
         }
     }
+}
+
+/// Whether a file in the table's folder is one of rows that is not kept, or was never finished.
+fn is_over(file: &ObjectMeta, is_kept: impl Fn(&str) -> bool) -> bool {
+    let path: &str = file.location.as_ref();
+    // Folders that begin with `_` hold the log and what is kept beside the table.
+    let is_data = path.ends_with(".parquet") && !path.starts_with('_');
+    is_data && !is_kept(path) || file.location.filename().is_some_and(durable::is_staged)
 }

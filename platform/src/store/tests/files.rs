@@ -113,6 +113,17 @@ async fn what_is_old_goes_even_if_others_commit_meanwhile() {
     let paths: Vec<&str> = unused.iter().map(|file| file.location.as_ref()).collect();
     assert_eq!(paths, [orphan.path.as_str()], "readers of the version before need the other one");
     assert!(table.look(HOUR).await.expect("looked").is_none(), "it is not the newest version any more");
+
+    // What was left of long ago is known of every version.
+    let is_left =
+        async |table: &Table| table.has_others_of_before(now_us - HOUR_US, &HashSet::new()).await.expect("looked");
+    assert!(is_left(&table).await);
+    std::fs::remove_file(folder.path().join("braid/a/b").join(&orphan.path)).expect("removed");
+    assert!(
+        !is_left(&table).await,
+        "the file that the newer version added is young, and the one that it took out belonged to this one"
+    );
+    assert!(is_left(&other).await, "it does not belong to the newest version");
 }
 
 #[tokio::test(flavor = "multi_thread")]

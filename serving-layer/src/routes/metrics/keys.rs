@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use platform::clock;
 use shared_logic::group_key::ColumnPattern;
@@ -16,7 +15,7 @@ use crate::app::App;
 use crate::openapi::{AnswerRefusals, KnownAnswer, MetricName, OtherColumns, Require, Times, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
-use crate::routes::{NameInPath, RequestedVersion};
+use crate::routes::{NameInPath, Requested};
 
 /// The parameters besides the columns.
 const OTHERS: [&str; 7] = ["by", "prefix", "after", "limit", "from", "to", "require"];
@@ -51,14 +50,12 @@ const MOST: usize = 1_000;
 )]
 pub(crate) async fn keys(
     State(app): State<Arc<App>>,
-    RequestedVersion(version): RequestedVersion,
+    Requested { version, parameters, headers }: Requested,
     NameInPath(name): NameInPath,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let metric = version.metric(&name)?;
     let reader = Reader { catalog: &version.catalog, metric, http: &app.http, now_us: clock::now_us() };
-    let (listed, require_complete) = reader.keys(&Parameters::read_repeated(query.as_deref())?)?;
+    let (listed, require_complete) = reader.keys(&parameters)?;
     let answer = app.sweeps.keys(&version, metric, listed, form(&headers), &app.http).await?;
     respond(&answer, require_complete, &headers)
 }

@@ -6,10 +6,9 @@ use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use axum::response::Response;
-use shared_logic::time::format_rfc3339;
 
 use crate::problem::Problem;
-use crate::written::{Form, Written};
+use crate::written::{Form, Told, Written};
 
 /// Whether nothing is missing in the answer: CSV has no other place to say it.
 const COMPLETE: HeaderName = HeaderName::from_static("braid-complete");
@@ -17,6 +16,9 @@ const COMPLETE: HeaderName = HeaderName::from_static("braid-complete");
 const AS_OF: HeaderName = HeaderName::from_static("braid-as-of");
 /// Whether there is another page, of what is answered page by page.
 const MORE: HeaderName = HeaderName::from_static("braid-more");
+
+/// How many headers an answer has, with those that every answer gets.
+const HEADERS: usize = 12;
 
 /// The form that a request wants most: CSV if it says so, else JSON.
 pub(crate) fn form(headers: &HeaderMap) -> Form {
@@ -40,12 +42,11 @@ pub(crate) fn form(headers: &HeaderMap) -> Form {
 /// [`Problem::incomplete`].
 pub(crate) fn respond(answer: &Written, require_complete: bool, headers: &HeaderMap) -> Result<Response, Problem> {
     check_complete(answer, require_complete)?;
-    let tag = format!("W/\"{:016x}\"", answer.tag);
+    let Told { tag, as_of } = answer.told();
+    let weak = tag.as_bytes();
     let is_known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value
-            .split(',')
-            .map(str::trim)
-            .any(|known| known == "*" || known == tag || tag.strip_prefix("W/") == Some(known))
+        let mut tags = value.split(',').map(|known| known.trim().as_bytes());
+        tags.any(|known| known == b"*" || known == weak || weak.strip_prefix(b"W/") == Some(known))
     });
     let mut response = Response::new(if is_known { Body::empty() } else { Body::from(answer.body.clone()) });
     if is_known {
@@ -56,10 +57,11 @@ pub(crate) fn respond(answer: &Written, require_complete: bool, headers: &Header
         Form::Csv => "text/csv; charset=utf-8; header=present",
     };
     let headers = response.headers_mut();
+    *headers = HeaderMap::with_capacity(HEADERS);
     if !is_known {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    headers.insert(ETAG, HeaderValue::try_from(tag).expect("digits and letters"));
+    headers.insert(ETAG, tag.clone());
     // It may be kept, but changes with every event: it has to be asked for again.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
@@ -67,9 +69,8 @@ pub(crate) fn respond(answer: &Written, require_complete: bool, headers: &Header
     if let Some(more) = answer.more {
         headers.insert(MORE, word(more));
     }
-    if let Some(as_of_us) = answer.as_of_us {
-        let as_of = HeaderValue::try_from(format_rfc3339(as_of_us)).expect("digits and letters");
-        headers.insert(AS_OF, as_of);
+    if let Some(as_of) = as_of {
+        headers.insert(AS_OF, as_of.clone());
     }
     Ok(response)
 }

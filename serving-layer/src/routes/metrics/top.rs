@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use platform::clock;
 use shared_logic::catalog::Metric;
@@ -16,7 +15,7 @@ use crate::app::App;
 use crate::openapi::{AnswerRefusals, EventText, KnownAnswer, MetricName, OtherColumns, Require, Times, WhichVersion};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
-use crate::routes::{NameInPath, RequestedVersion};
+use crate::routes::{NameInPath, Requested};
 
 /// The parameters besides the columns.
 const OTHERS: [&str; 6] = ["by", "measure", "limit", "from", "to", "require"];
@@ -55,14 +54,12 @@ const MOST: usize = 1_000;
 )]
 pub(crate) async fn top(
     State(app): State<Arc<App>>,
-    RequestedVersion(version): RequestedVersion,
+    Requested { version, parameters, headers }: Requested,
     NameInPath(name): NameInPath,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let metric = version.metric(&name)?;
     let reader = Reader { catalog: &version.catalog, metric, http: &app.http, now_us: clock::now_us() };
-    let (top, require_complete) = reader.top(&Parameters::read_repeated(query.as_deref())?)?;
+    let (top, require_complete) = reader.top(&parameters)?;
     let answer = app.sweeps.top(&version, metric, top, form(&headers), &app.http).await?;
     respond(&answer, require_complete, &headers)
 }

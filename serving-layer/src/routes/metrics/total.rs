@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use platform::clock;
 
@@ -14,8 +13,7 @@ use crate::openapi::{
     AnswerRefusals, EventText, KnownAnswer, MetricName, Require, SeveralColumns, Times, WhichVersion,
 };
 use crate::problem::Problem;
-use crate::routes::parameters::Parameters;
-use crate::routes::{NameInPath, RequestedVersion};
+use crate::routes::{NameInPath, Requested};
 
 /// One value per measure over a range
 ///
@@ -44,14 +42,12 @@ use crate::routes::{NameInPath, RequestedVersion};
 )]
 pub(crate) async fn total(
     State(app): State<Arc<App>>,
-    RequestedVersion(version): RequestedVersion,
+    Requested { version, parameters, headers }: Requested,
     NameInPath(name): NameInPath,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let metric = version.metric(&name)?;
     let reader = Reader { catalog: &version.catalog, metric, http: &app.http, now_us: clock::now_us() };
-    let query = reader.total(&Parameters::read_repeated(query.as_deref())?)?;
+    let query = reader.total(&parameters)?;
     let answer = answer::total(&version, metric, &query.selection, form(&headers), &app.http).await?;
     respond(&answer, query.require_complete, &headers)
 }

@@ -78,9 +78,19 @@ impl Facts {
         changes
     }
 
+    /// The open logs of other ids than that, which end when the topic is registered with it.
+    pub fn open_besides(&self, log: &str) -> impl Iterator<Item = &str> {
+        let open = self.logs.iter().filter(move |known| !known.closed && topic_of(&known.log) != log);
+        open.map(|known| known.log.as_str())
+    }
+
+    /// Whether a log of that id was closed, and is opened again when the topic is registered with it.
+    pub fn was_closed(&self, log: &str) -> bool {
+        self.logs.iter().any(|known| known.closed && topic_of(&known.log) == log)
+    }
+
     fn close_all_but(&mut self, log: &str) -> Vec<Change> {
-        let open = self.logs.iter().filter(|known| !known.closed && topic_of(&known.log) != log);
-        let ended: Vec<String> = open.map(|known| known.log.clone()).collect();
+        let ended: Vec<String> = self.open_besides(log).map(str::to_owned).collect();
         ended.iter().for_each(|log| self.close(log));
         ended.into_iter().map(|log| Change::Closed { log }).collect()
     }
