@@ -124,7 +124,7 @@ async fn every_node_is_checked_and_a_lost_primary_is_back_pressure_until_it_is_r
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_away_is_named_and_the_others_are_checked() {
     let mut cluster = RedisCluster::start().await.expect("a cluster starts");
-    let away = format!("127.0.0.1:{}", cluster.node(1).port());
+    let away = cluster.node(1).url().trim_start_matches("redis://").to_owned();
     // Its replica goes first, so that nobody takes its place and its slots go on naming it.
     for node in [4, 1] {
         cluster.node_mut(node).kill();
