@@ -3,6 +3,7 @@
 //! The topic of states has one partition and is compacted, so of each key the newest record is kept for ever. Changes are written to the topic
 //! of alerts in the same transaction as the states after them, under one transactional id for the deployment.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,14 @@ pub struct Undelivered {
     pub body: Json,
 }
 
+impl Undelivered {
+    /// What receivers know the alert by: a name of its labels, which are others once it is declared otherwise. Where the body has none, the
+    /// alert's own name.
+    fn known_by(&self) -> &str {
+        self.body["alerts"][0]["fingerprint"].as_str().unwrap_or_else(|| changed_alert(&self.id))
+    }
+}
+
 /// What the topic of states says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertStates {
@@ -94,20 +103,23 @@ impl AlertStates {
         }
     }
 
-    /// What has to be posted no more, so that at most `most` notifications wait once `records` are taken: their numbers, and the ids of their
-    /// changes. The oldest go first, and those that are the newest of their alerts only where nothing else is left; `posting`, which is being
-    /// posted, stays.
+    /// What has to be posted no more, so that at most `most` notifications wait once `records` are taken, or as many as there are alerts of
+    /// which receivers have to hear: their numbers, and the ids of their changes. The oldest go first; those that are the newest of their alerts
+    /// stay, and so does `posting`, which is being posted. An alert that was declared otherwise is another one to receivers if its labels are
+    /// others.
     pub fn superfluous(&self, records: &[StateRecord], most: usize, posting: Option<u64>) -> Vec<(u64, String)> {
-        let known = self.undelivered.iter().map(|(number, notification)| (*number, notification.id.clone()));
-        let mut owed: BTreeMap<u64, String> = known.collect();
+        let known = self.undelivered.iter().map(|(number, notification)| (*number, Cow::Borrowed(notification)));
+        let mut owed: BTreeMap<u64, Cow<'_, Undelivered>> = known.collect();
         for (key, payload) in records {
             let key = std::str::from_utf8(key).unwrap_or_default();
             let Some(number) = undelivered_number(key) else { continue };
             match payload {
                 None => drop(owed.remove(&number)),
-                Some(bytes) => owed.extend(
-                    serde_json::from_slice::<Undelivered>(bytes).ok().map(|notification| (number, notification.id)),
-                ),
+                Some(bytes) => {
+                    if let Ok(notification) = serde_json::from_slice::<Undelivered>(bytes) {
+                        owed.insert(number, Cow::Owned(notification));
+                    }
+                }
             }
         }
         let excess = owed.len().saturating_sub(most);
@@ -115,11 +127,11 @@ impl AlertStates {
             return Vec::new();
         }
         // In the order of the numbers, so that the last of an alert stands.
-        let newest: BTreeMap<&str, u64> = owed.iter().map(|(number, id)| (changed_alert(id), *number)).collect();
-        let others = owed.iter().filter(|(number, _)| Some(**number) != posting);
-        let (newest, older): (Vec<_>, Vec<_>) =
-            others.partition(|(number, id)| newest.get(changed_alert(id)) == Some(*number));
-        older.into_iter().chain(newest).take(excess).map(|(number, id)| (*number, id.clone())).collect()
+        let newest: BTreeMap<&str, u64> = owed.iter().map(|(number, of)| (of.known_by(), *number)).collect();
+        let stays =
+            |number: u64, of: &Undelivered| Some(number) == posting || newest.get(of.known_by()) == Some(&number);
+        let older = owed.iter().filter(|(number, of)| !stays(**number, of));
+        older.take(excess).map(|(number, of)| (*number, of.id.clone())).collect()
     }
 }
 
@@ -208,10 +220,28 @@ mod tests {
         assert_eq!(gone(&[], 4, None), [0; 0]);
         assert_eq!(gone(&[], 3, None), [2]);
         assert_eq!(gone(&[], 2, None), [2, 3]);
-        assert_eq!(gone(&[], 2, Some(2)), [3, 1], "what is being posted stays, and the bound holds");
-        assert_eq!(gone(&[], 1, None), [2, 3, 1], "at last the oldest of the newest goes");
+        assert_eq!(gone(&[], 2, Some(2)), [3], "what is being posted stays");
+        assert_eq!(gone(&[], 1, None), [2, 3], "the newest of an alert stays, however many alerts there are");
         assert_eq!(gone(&[owed("quiet", 5), owed("busy", 6)], 4, None), [1, 2]);
         assert_eq!(gone(&[owed("busy", 5), delivered_record(1)], 3, None), [2]);
         assert_eq!(states.superfluous(&[], 3, None), [(2, "d/busy/7/2".to_owned())]);
+    }
+
+    #[test]
+    fn what_resolves_an_alert_by_its_labels_of_before_stays_where_it_fires_by_others() {
+        let owed = |number: u64, fingerprint: &str| {
+            let (id, body) = (change_id("d", "a", 7, number), json!({"alerts": [{"fingerprint": fingerprint}]}));
+            undelivered_record(&Undelivered { id, number, body })
+        };
+        let mut states = AlertStates::default();
+        for (key, payload) in [owed(1, "before"), owed(2, "now"), owed(3, "now")] {
+            states.take(Some(&key), payload.as_deref());
+        }
+        let gone = states.superfluous(&[owed(4, "now")], 2, None).into_iter().map(|(number, _)| number);
+        assert_eq!(
+            gone.collect::<Vec<_>>(),
+            [2, 3],
+            "nothing else tells the receiver that the one of before is resolved"
+        );
     }
 }
