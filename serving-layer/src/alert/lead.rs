@@ -16,7 +16,7 @@ use super::Judging;
 use super::asked::Asking;
 use super::clock::{Clock, Moment};
 use super::log::{AlertLog, AlertRecords, AlertWriter, NoAlertTopics};
-use super::post::{self, OWED_MAX, Posted, Poster};
+use super::post::{self, DROPPED_AT_ONCE, OWED_MAX, Posted, Poster};
 use super::round::Round;
 use super::seen::Seen;
 use super::standing::Role;
@@ -174,6 +174,8 @@ impl Lead<'_> {
         let judge = Judge { process: self.seen.process.clone(), beat: self.beat, resigned };
         records.states.push(judge_record(&judge));
         let dropped = self.seen.states.superfluous(&records.states, OWED_MAX, self.poster.posting());
+        // The others go with the next ones.
+        let dropped = &dropped[..dropped.len().min(DROPPED_AT_ONCE)];
         records.states.extend(dropped.iter().map(|(number, _)| delivered_record(*number)));
         let states = records.states.clone();
         let Some(writer) = self.writer.take() else { return Ok(()) };
@@ -181,7 +183,7 @@ impl Lead<'_> {
         self.writer = Some(writer.commit(records).await.map_err(NotJudged::Transaction)?);
         failpoints::pass("alerts::after_commit");
         self.beaten = Instant::now();
-        post::count_dropped(&dropped);
+        post::count_dropped(dropped);
         self.seen.take(&states);
         self.judging.standings.tell(Role::Judging, self.seen);
         Ok(())

@@ -22,6 +22,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// How many notifications may wait for the receiver.
 pub(super) const OWED_MAX: usize = 1_000;
 
+/// How many of those that are too many go in one transaction, which has to end in time.
+pub(super) const DROPPED_AT_ONCE: usize = 10_000;
+
 /// Posts what is not delivered yet.
 pub(super) struct Poster {
     webhook: Option<Webhook>,
