@@ -103,7 +103,8 @@ fn watched(scheme: &str, login: &str, hosts: &str, path: &str, query: &str) -> R
     Ok(RedisPlace::Watched { sentinels, service: service.to_owned(), primary })
 }
 
-const SEVERAL: &str = "names several hosts: it must begin with redis-cluster:// or redis+sentinel:// for that";
+const SEVERAL: &str = "names several hosts: it must begin with redis-cluster:// or redis+sentinel:// for that (an @ and a \
+                       comma of a password are written %40 and %2C)";
 const LOGIN_AGAIN: &str = "names a user or a password behind a comma: both stand once, before the first host, as in \
                            redis-cluster://user:password@host:port,host:port (a comma of a password is written %2C)";
 const NO_HOSTS: &str = "must name hosts: host[:port], separated by commas and without spaces";
