@@ -153,12 +153,13 @@ impl Archive {
         self.table().remove_orphans(ORPHAN_AGE, &spared).await
     }
 
-    /// Whether files are left that belong neither to this version, which need not be the newest one, nor to an import under way, and were
-    /// written before that moment by the store's clock; microseconds since 1970.
+    /// Whether files are left that belong neither to this version, which need not be the newest one, nor to an import under way, or were
+    /// decoded of such files, and were written before that moment by the store's clock; microseconds since 1970.
     ///
     /// # Errors
     /// If the store cannot be listed or read.
     pub async fn has_orphans_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
-        self.table().has_others_of_before(at_us, &self.files_of_imports().await?).await
+        let spared = self.files_of_imports().await?;
+        Ok(self.table().has_others_of_before(at_us, &spared).await? || self.has_decoded_of_before(at_us).await?)
     }
 }

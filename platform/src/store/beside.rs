@@ -154,7 +154,7 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<Vec<FileBeside>, StoreError> {
-        let before_us = if age.is_zero() { i64::MAX } else { self.ago_in_store(age).await? };
+        let before_us = if age.is_zero() { i64::MAX } else { self.ago_beside(age).await? };
         let mut over = self.files_beside(folder).await?;
         over.retain(|file| is_over(&file.path) && file.written_us < before_us);
         Ok(over)

@@ -112,6 +112,13 @@ impl Archive {
         self.table().remove_beside(FOLDER, |path| is_over(path, &in_use), ORPHAN_AGE).await
     }
 
+    /// Whether something is left that was decoded before that moment, by the store's clock, of files that this version does not have.
+    pub(super) async fn has_decoded_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
+        let own: HashSet<String> = self.table().files().await?.iter().map(|file| stem(&file.path)).collect();
+        let beside = self.table().files_beside(FOLDER).await?;
+        Ok(beside.iter().any(|file| file.written_us < at_us && is_over(&file.path, &own)))
+    }
+
     /// The files that [`Archive::remove_decoded`] would remove now.
     pub(super) async fn decoded_over(&self) -> Result<Vec<FileBeside>, StoreError> {
         let in_use = self.stems_in_use().await?;

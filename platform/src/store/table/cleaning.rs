@@ -167,6 +167,18 @@ impl Table {
         Ok(committed_us.map_or(ago_us, |committed_us| ago_us.min(before(committed_us, age))))
     }
 
+    /// The moment that long ago, as [`Table::ago_in_store`] says, for what lies beside the table. If this version is the newest one, it is not
+    /// later than that long before something was last written to its log, be it a checkpoint: where nobody commits any more, files grow old, too.
+    pub(in crate::store) async fn ago_beside(&self, age: Duration) -> Result<i64, StoreError> {
+        let ago_us = self.ago_in_store(age).await?;
+        if !self.is_newest().await? {
+            return Ok(ago_us);
+        }
+        let log = self.listed(Some("_delta_log")).await?;
+        let newest_us = log.iter().map(|file| file.last_modified.timestamp_micros()).max();
+        Ok(newest_us.map_or(ago_us, |newest_us| self.ago(age).min(before(newest_us, age))))
+    }
+
     /// The files that commits have taken out of the table from that moment on, by the clocks of the writers.
     async fn removed_since(&self, at_us: i64) -> Result<HashSet<String>, StoreError> {
         let delta = self.read_back().await?;

@@ -148,6 +148,25 @@ async fn by_a_clock_that_is_ahead_nothing_is_old_that_was_just_written() {
     assert_eq!(ahead.remove_beside("_import", |_| true, Duration::ZERO).await.expect("removed"), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_beside_a_table_grows_old_although_nobody_commits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    table(folder.path()).await.put_beside("_import/list.json", &["a"]).await.expect("written");
+    let of_table = |path: &str| folder.path().join("braid/a/b").join(path);
+    age(&of_table("_import/list.json"));
+    for entry in std::fs::read_dir(of_table("_delta_log")).expect("listed") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            age(&path);
+        }
+    }
+    let quiet = store(folder.path()).open("a/b").await.expect("read").expect("exists");
+    let removed = async || quiet.remove_beside("_import", |_| true, HOUR).await.expect("looked");
+    assert_eq!(removed().await, 0, "by the store's clock, it may just have been written");
+    quiet.checkpoint().await.expect("written");
+    assert_eq!(removed().await, 1, "by the store's clock, the checkpoint is younger");
+}
+
 #[tokio::test]
 async fn a_put_is_whole_or_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
