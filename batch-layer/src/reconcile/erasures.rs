@@ -233,7 +233,10 @@ impl Reconciler {
                 continue;
             }
             backtest.remove_orphans().await?;
-            is_done &= !backtest.has_orphans_of_before(uncounted_at_us).await?;
+            // One that began before the erasure decides from what it has read, however much later it writes and commits that; if it is killed then,
+            // nobody else takes it out or deletes its files.
+            is_done &=
+                !backtest.may_name(&source.name, erasure).await? && !backtest.has_orphans_of_before(i64::MAX).await?;
         }
         Ok(is_done)
     }
