@@ -143,6 +143,7 @@ impl Archiver {
     fn session(&mut self) -> Result<(), SessionError> {
         self.runtime.block_on(self.archive.refresh())?;
         let Some(topic) = self.describe()? else {
+            self.doubt.note_missing();
             warn!(topic = self.source.topic, "the topic does not exist; waiting for it");
             self.pause(self.settings.discover_every.get());
             return Ok(());

@@ -16,6 +16,8 @@ pub(super) struct Doubt {
     /// For how long brokers have to say the same.
     patience: Duration,
     said: Option<Said>,
+    /// When they have said something last.
+    heard: Option<Instant>,
 }
 
 /// What brokers have said last.
@@ -30,7 +32,14 @@ struct Said {
 impl Doubt {
     /// Nothing was said yet.
     pub(super) fn new(patience: Duration) -> Doubt {
-        Doubt { patience, said: None }
+        Doubt { patience, said: None, heard: None }
+    }
+
+    /// Brokers say that there is no such topic, which is not what was doubted.
+    pub(super) fn note_missing(&mut self) {
+        if let Some(said) = &mut self.said {
+            said.since = None;
+        }
     }
 
     /// The topic is said to be that log, by an answer that came after these facts were read. Returns for how long that has been doubted by
@@ -40,6 +49,11 @@ impl Doubt {
     /// one had been said. A log that was never heard of is believed at once: the topic was created again.
     pub(super) fn of(&mut self, log: &str, facts: &Facts, now: Instant) -> Option<Duration> {
         let others: BTreeSet<String> = facts.open_besides(log).map(str::to_owned).collect();
+        // While no broker answers, none says the same again.
+        let waited = self.heard.replace(now).map_or(Duration::ZERO, |heard| now.saturating_duration_since(heard));
+        if let Some(since) = self.said.as_mut().and_then(|said| said.since.as_mut()) {
+            *since += waited.saturating_sub(self.patience / 2);
+        }
         if self.said.as_ref().is_none_or(|said| said.log != log) {
             self.said = Some(Said { log: log.to_owned(), known: others.clone(), since: None });
         }
@@ -92,8 +106,21 @@ mod tests {
         assert_eq!(doubt.of("b", &facts, start + WHILE / 2), None);
         let again = start + WHILE;
         assert_eq!(doubt.of("a", &facts, again), Some(Duration::ZERO));
+        assert_eq!(doubt.of("a", &facts, again + WHILE / 2), Some(WHILE / 2));
         assert_eq!(doubt.of("a", &facts, again + WHILE), None, "the cluster has gone back");
         assert_eq!(doubt.of("a", &registered(&["a", "b", "a"]), again + WHILE), None);
+    }
+
+    #[test]
+    fn what_is_said_once_and_again_after_an_outage_is_still_doubted() {
+        let (mut doubt, start, facts) = (Doubt::new(WHILE), Instant::now(), registered(&["a", "b"]));
+        assert_eq!(doubt.of("a", &facts, start), Some(Duration::ZERO));
+        let after = start + WHILE * 3;
+        assert_eq!(doubt.of("a", &facts, after), Some(WHILE / 2), "no broker has answered in between");
+        doubt.note_missing();
+        assert_eq!(doubt.of("a", &facts, after + WHILE / 2), Some(Duration::ZERO), "another broker said otherwise");
+        assert_eq!(doubt.of("a", &facts, after + WHILE), Some(WHILE / 2));
+        assert_eq!(doubt.of("a", &facts, after + WHILE / 2 * 3), None);
     }
 
     #[test]
