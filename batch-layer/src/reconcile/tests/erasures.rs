@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use platform::store::Committed;
 use shared_logic::contracts::archive::{ErasedIn, Erasure};
 use shared_logic::log::Offsets;
+use storage::BacktestOutput;
 
 use super::super::*;
 use super::bench::{A_DAY, Bench, Rows, hourly, id, recount};
@@ -226,6 +227,14 @@ async fn an_erasure_is_followed_until_the_last_file_is_gone() {
     let long_ago = ErasedIn { uncounted_at_us: 0, ..uncounted };
     let seen = archive.facts().erasures[0].clone();
     archive.change("TEST", |facts| facts.note_erased_in(&seen, &version, long_ago)).await.expect("changed");
+    // A backtest that had read the archive before was killed after it had written a file.
+    let backtest = reconciler.storage.create_backtest("alerts").await.expect("created");
+    let output = BacktestOutput { partition: 0, offset: 0, n: 0, key: None, payload: b"{}".to_vec(), time_us: 0 };
+    let late = backtest.write("log", vec![output]).await.expect("written");
+    reconciler.try_follow_erasures(&source, &mut archive).await.expect("looked");
+    assert_eq!(reached(&archive).expect("known").deleted_at_us, None, "that file is young, and may hold it");
+    let folder = bench.folder.path().join(&reconciler.catalog.deployment.name).join(backtest.path());
+    std::fs::remove_file(folder.join(&late.path)).expect("removed");
     reconciler.try_follow_erasures(&source, &mut archive).await.expect("deleted");
     assert!(reached(&archive).expect("known").deleted_at_us.is_some());
     let said: Offsets = archive.erased(&seen.parts[0]).await.expect("read").expect("its list stays").upto;
