@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc as std_mpsc;
 
+use platform::failpoints;
 use platform::kafka::Membership;
 use platform::task::joined;
 use tokio::sync::watch;
@@ -33,6 +34,10 @@ where
     let mut outcome = Ok(());
     while !stop.is_cancelled() && outcome.is_ok() {
         let now = assigned.borrow_and_update().clone();
+        if loops.keys().any(|partition| !now.contains(partition)) {
+            // Where it pauses, what was assigned goes on: on a thread of the runtime it could stop that, too.
+            let _ = tokio::task::spawn_blocking(|| failpoints::pass("speed::before_revoked")).await;
+        }
         loops.retain(|partition, stop_loop| {
             let keep = now.contains(partition);
             if !keep {

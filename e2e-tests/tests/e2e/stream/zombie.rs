@@ -11,6 +11,8 @@ use super::payments::{Mix, Payments};
 const SOME: usize = 200;
 /// How long a thread stays where the worker is frozen. What it does when it wakes up comes first.
 const LONG_ENOUGH_MS: u32 = 5_000;
+/// How much later it hears that its partitions are another worker's: only Kafka stands between its next transaction and the topics.
+const HEARS_LATE_MS: u32 = 3_000;
 /// What a worker prints whose lane could not publish, or whose partitions another one has: whichever it notices first.
 const ENDED: [&str; 2] = ["a lane was interrupted; it starts again", "partition revoked"];
 
@@ -34,7 +36,8 @@ async fn wakes_up(scenario: &Scenario, fail_point: &str) -> Result<()> {
     payments.are_written().await?;
     let other = payments.stage.beside("other", &payments.stage.catalog)?;
     // As soon as there is something to publish.
-    let zombie = payments.launch(&format!("{fail_point}=1*return({LONG_ENOUGH_MS})->off"))?;
+    let hears_late = format!("speed::before_revoked=return({HEARS_LATE_MS})");
+    let zombie = payments.launch(&format!("{fail_point}=1*return({LONG_ENOUGH_MS})->off;{hears_late}"))?;
     payments.send(SOME)?;
     zombie.line_with(&format!("failpoint {fail_point}"), DEADLINE).await?;
     zombie.suspend()?;

@@ -324,7 +324,12 @@ fn where_too_much_has_changed_since_the_horizon_a_warmed_lane_is_not_sure() {
         let world = rekeyed(ALERTS);
         let mut from = world.lane(2);
         let whole = read(&world, &entries, end(&entries));
-        from.begin_warming(&whole.fronts())
+        let is_sure = from.begin_warming(&whole.fronts());
+        from.give(world.records(&entries, 2, end(&entries))).expect("the next records");
+        drain(&mut from, 1_000, &mut Vec::new());
+        from.take_fronts(&whole.fronts());
+        assert_eq!(from.fronts(), whole.fronts(), "whatever it has found itself");
+        is_sure
     };
     assert!(is_sure(turns(250)), "500 turns, and three before");
     assert!(!is_sure(turns(300)));
