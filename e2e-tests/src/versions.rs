@@ -115,7 +115,7 @@ impl<'a> Versions<'a> {
     }
 
     /// Takes a step to its end, and returns what the command printed. Where it says that a version first has to catch up, and nothing else,
-    /// it is tried again, as an operator would.
+    /// it is tried again within the deadline, as an operator would.
     ///
     /// # Errors
     /// If it is refused or fails.
@@ -129,7 +129,7 @@ impl<'a> Versions<'a> {
                 return Ok(output);
             }
             let may_catch_up = matches!(step, Step::Promote(_) | Step::RollBack) && is_only_behind(&output);
-            let is_tried_again = may_catch_up && begun.elapsed() < PATIENCE;
+            let is_tried_again = may_catch_up && begun.elapsed() < DEADLINE;
             ensure!(is_tried_again, "`{}` ended with {status}: {output}", step.typed());
             tokio::time::sleep(CATCHES_UP).await;
         }

@@ -54,6 +54,15 @@ impl World {
         crate::archive::create(&self.storage, &self.source).await.expect("opened")
     }
 
+    /// An archive, and files of five records that are not committed yet, with what these add.
+    async fn written(&self) -> (Archive, Appended, Vec<DataFile>) {
+        let archive = self.archive().await;
+        let buffer = self.read(&archive, 0..5);
+        let added = buffer.adds(&self.source, &BTreeMap::new());
+        let files = write(&archive, buffer).await.expect("written");
+        (archive, added, files)
+    }
+
     /// Records at these offsets, of which every two are encoded as soon as they are read.
     fn read(&self, archive: &Archive, offsets: Range<i64>) -> Buffer {
         self.read_as(&self.source, archive, offsets)
@@ -215,10 +224,7 @@ async fn what_was_encoded_or_written_before_an_archiver_ended_belongs_to_no_vers
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_have_waited_as_long_as_orphans_do_are_read_again() {
     let world = World::begun().await;
-    let mut archive = world.archive().await;
-    let buffer = world.read(&archive, 0..5);
-    let added = buffer.adds(&world.source, &BTreeMap::new());
-    let files = write(&archive, buffer).await.expect("written");
+    let (mut archive, added, files) = world.written().await;
     // It was frozen, and its files may be gone.
     let now_us = platform::clock::now_us();
     let long_ago_us = now_us - ORPHAN_AGE.as_micros() as i64;
@@ -231,10 +237,8 @@ async fn rows_that_have_waited_as_long_as_orphans_do_are_read_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_known_why_rows_are_dropped() {
     let world = World::begun().await;
-    let mut one = world.archive().await;
-    let buffer = world.read(&one, 0..5);
-    let added = buffer.adds(&world.source, &BTreeMap::new());
-    let (files, now_us) = (write(&one, buffer).await.expect("written"), platform::clock::now_us());
+    let (mut one, added, files) = world.written().await;
+    let now_us = platform::clock::now_us();
     let second = PartitionId::new("log", 1);
     world.archive().await.change("BEGIN", |facts| facts.begin(&second, 0)).await.expect("begun");
     let once = Tries { most: 1, ..TRIES };
@@ -266,10 +270,8 @@ async fn it_is_known_why_rows_are_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_others_come_before_waits_before_it_is_tried_again() {
     let world = World::begun().await;
-    let mut one = world.archive().await;
-    let buffer = world.read(&one, 0..5);
-    let added = buffer.adds(&world.source, &BTreeMap::new());
-    let (files, now_us) = (write(&one, buffer).await.expect("written"), platform::clock::now_us());
+    let (mut one, added, files) = world.written().await;
+    let now_us = platform::clock::now_us();
     let second = PartitionId::new("log", 1);
     world.archive().await.change("BEGIN", |facts| facts.begin(&second, 0)).await.expect("begun");
     let (started, first_wait) = (Instant::now(), Duration::from_secs(2));
