@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-page test-compose lint lint-deploy fuzz mutants bench bench-peers profile
+.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-cluster test-page test-compose lint lint-cluster lint-deploy fuzz mutants bench bench-peers profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -53,6 +53,17 @@ test-cdc: ## a table that follows a real PostgreSQL, by Debezium's connector in 
 	jars=$$(e2e-tests/connect-jars.sh) && \
 	BRAID_TEST_CDC=$$jars RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test e2e cdc
 
+# The cluster's program has a workspace of its own, with DataFusion; it is built apart from all others.
+CLUSTER = --manifest-path cluster/Cargo.toml --target-dir $(TARGET)/cluster
+
+test-cluster: ## a rebuild and reconciles counted by a Ballista cluster of real processes, with kills; not part of .ci/run
+	@deploy/install.sh test-cluster
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) build --locked $(CLUSTER)
+	$(CARGO) test --locked $(CLUSTER)
+	BRAID_TEST_CLUSTER=$(abspath $(TARGET))/cluster/debug/braid-cluster RUST_TEST_THREADS=$(TEST_THREADS) \
+	$(CARGO) test --locked --workspace --test e2e on_a_cluster
+
 test-page: ## the web page in a real Chromium, and the HTTP API by its OpenAPI document with Schemathesis; fetches what both need once
 	@deploy/install.sh test-page
 	$(CARGO) build --locked --workspace
@@ -67,9 +78,15 @@ lint: ## formatting, clippy, the repository's own rules, licences and bans of de
 	@deploy/install.sh lint
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) fmt --manifest-path cluster/Cargo.toml --check
 	$(CLIPPY)
 	$(CARGO) test --locked --quiet --workspace --test tidy
 	$(CARGO) deny --locked check licenses bans
+
+lint-cluster: ## clippy, licences and bans of the cluster's program, which compiles DataFusion; not part of .ci/run
+	@deploy/install.sh lint
+	$(CARGO) clippy --locked $(CLUSTER) --all-targets -- --deny warnings
+	$(CARGO) deny --manifest-path cluster/Cargo.toml --locked check licenses bans
 
 lint-deploy: ## builds the Kubernetes manifests and holds them to Kubernetes' schemas and to rules of ours; builds Kustomize once
 	@deploy/install.sh lint-deploy

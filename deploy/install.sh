@@ -1,15 +1,15 @@
 #!/bin/sh
-# Finds packages that are missing for `make run`, `make test`, `make test-s3`, `make test-cdc`, `make test-page`, `make test-compose`,
-# `make lint`, `make lint-deploy`, `make fuzz`, `make bench-peers` or `make profile`, and installs them, printing each command. It does not install Docker or Go.
+# Finds packages that are missing for `make run`, `make test`, `make test-s3`, `make test-cdc`, `make test-cluster`, `make test-page`,
+# `make test-compose`, `make lint`, `make lint-deploy`, `make fuzz`, `make bench-peers` or `make profile`, and installs them, printing each command. It does not install Docker or Go.
 #
-#     deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|lint-deploy|fuzz|bench-peers|profile
+#     deploy/install.sh run|test|test-s3|test-cdc|test-cluster|test-page|test-compose|lint|lint-deploy|fuzz|bench-peers|profile
 #
 # NO_INSTALL=1 only prints the commands, and fails if something is missing. Packages are installed with apt-get; on a system
 # without it, the script lists the missing ones. Rust is updated with rustup, if that is installed. `make run` works without Java,
 # Maven and Kafka's jars, so there it is no failure if they cannot be had.
 set -eu
 
-purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-cdc|test-page|test-compose|lint|lint-deploy|fuzz|bench-peers|profile"}
+purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-cdc|test-cluster|test-page|test-compose|lint|lint-deploy|fuzz|bench-peers|profile"}
 here=$(cd "$(dirname "$0")" && pwd)
 # Cargo.toml names the oldest Rust version that works.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
@@ -56,7 +56,7 @@ main() {
         need npm npm
         need chromium chromium
         ;;
-    test | test-s3 | test-cdc | bench-peers | profile)
+    test | test-s3 | test-cdc | test-cluster | bench-peers | profile)
         need redis-server redis-server
         need_java
         need mvn maven
@@ -93,6 +93,7 @@ main() {
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/connect-jars.sh" >/dev/null || missing=1
         ;;
+    test-cluster) "$here/kafka-jars.sh" >/dev/null || not_fetched ;;
     test-page)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/page.sh" --install >/dev/null || missing=1

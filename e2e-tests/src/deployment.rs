@@ -281,6 +281,11 @@ impl Deployment {
         self.spawn(name, command, fail_points)
     }
 
+    /// Starts another program with the settings of this deployment, and with fail points armed.
+    pub fn launch_program(&self, name: &str, command: Command, fail_points: &str) -> Result<Process> {
+        self.spawn(name, command, fail_points)
+    }
+
     fn spawn(&self, name: &str, mut command: Command, fail_points: &str) -> Result<Process> {
         command.current_dir(&self.dir).envs(&self.settings).env("FAILPOINTS", fail_points);
         let program = Path::new(command.get_program()).file_name().and_then(|name| name.to_str());

@@ -7,7 +7,8 @@
 //! [`search`] server holds with an [`IndexOracle`].
 //! [`Archive`] reads the archive's files as any Delta reader would, and a second [`Observer`] reads tables with other engines. Some play with
 //! sections of the catalog that is [`shipped`]. By
-//! `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]). A real [`Prometheus`](prometheus::Prometheus) asks what alert rules and
+//! `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]), and by `make test-cluster` a [`cluster`] that counts for
+//! reconciles. A real [`Prometheus`](prometheus::Prometheus) asks what alert rules and
 //! dashboard ask. A [`Stranger`](stranger::Stranger) has a file and
 //! types commands. Scenarios wait for conditions, never for time to pass.
 //!
@@ -18,6 +19,7 @@ pub mod answer;
 pub mod archive;
 pub mod binaries;
 pub mod cdc;
+pub mod cluster;
 pub mod deployment;
 pub mod drift;
 pub mod exactness;

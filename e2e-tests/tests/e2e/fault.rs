@@ -1,7 +1,7 @@
 //! Faults: while one lasts, answers are exact or say what they lack; afterwards they are exact.
 //!
 //! - processes: `kill9`, `archivers`, `index_killed`, `maintenance_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`,
-//!   `rebalance`, `archive_lags`, `clocks`;
+//!   `rebalance`, `archive_lags`, `clocks`, `on_a_cluster`;
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - S3: `s3` is out, or replaces what must not be replaced;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
@@ -19,6 +19,7 @@ mod kill9;
 mod killed_while_sending;
 mod lost_tail;
 mod maintenance_killed;
+mod on_a_cluster;
 mod rebalance;
 mod records_deleted;
 mod redis_cluster;

@@ -4,12 +4,13 @@
 //! without a process of its own, and reconciles and imports without a broker.) Each figure stands beside a limit that was measured in the
 //! same run. Prints a table and writes `target/bench.json`. Arguments name the groups of figures to measure alone
 //! (`recovery`), or a part of `streams` (`windows`, `lookups`, `alerts`, `detect`); that, and any run of a debug build, is a rehearsal.
-//! `busy_day` takes minutes and gigabytes of disk, so it is measured only if it is named. `peers` is another thing, the comparison of
-//! `make bench-peers`, and is named alone.
+//! `busy_day` takes minutes and gigabytes of disk, and `cluster` another program, so they are measured only if they are named. `peers` is
+//! another thing, the comparison of `make bench-peers`, and is named alone.
 
 mod amount;
 mod archive;
 mod asked;
+mod cluster;
 mod decode;
 mod duckdb;
 mod figures;
@@ -44,8 +45,18 @@ use self::figures::Figures;
 use self::speed::Workload;
 
 /// Groups that are measured without a broker, or with one of their own.
-const NO_BROKER: [&str; 9] =
-    ["decode", "sketches", "reconcile", "reconcile_large", "busy_day", "many_files", "maintained", "import", PEERS];
+const NO_BROKER: [&str; 10] = [
+    "decode",
+    "sketches",
+    "reconcile",
+    "reconcile_large",
+    "busy_day",
+    "cluster",
+    "many_files",
+    "maintained",
+    "import",
+    PEERS,
+];
 const PEERS: &str = "peers";
 
 fn main() {
@@ -59,7 +70,7 @@ fn main() {
             return peers::measure(scenario).await;
         }
         let wanted = |name: &str| only.is_empty() || named(name);
-        if ["import", "reconcile", "reconcile_large", "reports"].into_iter().any(wanted) {
+        if ["import", "reconcile", "reconcile_large", "reports"].into_iter().any(wanted) || named("cluster") {
             // Before anything is measured in vain.
             duckdb::DuckDb::find()?;
         }
@@ -86,6 +97,9 @@ fn main() {
         }
         if named("busy_day") {
             reconcile::measure_busy_day(scenario, &mut figures).await?;
+        }
+        if named("cluster") {
+            cluster::measure(scenario, &mut figures).await?;
         }
         if wanted("many_files") {
             many_files::measure(scenario, &mut figures).await?;

@@ -152,6 +152,16 @@ impl World {
         Ok((view, runs))
     }
 
+    /// The deployment, so that processes which start from now on get other settings.
+    pub(crate) fn deployment(&mut self) -> &mut Deployment {
+        &mut self.deployment
+    }
+
+    /// Counts the view anew, and returns how many seconds that took.
+    pub(crate) async fn rebuild(&self) -> Result<f64> {
+        Ok(Took::by(|| self.deployment.batch(&["rebuild", METRIC])).await?.seconds)
+    }
+
     /// Runs a reconcile to its end.
     pub(crate) async fn reconcile(&self) -> Result<Reconciled> {
         let Took { seconds, cpu_seconds, peak_mib, output } = Took::by(|| self.deployment.launch_reconcile("")).await?;
