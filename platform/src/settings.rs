@@ -15,6 +15,8 @@ mod archive;
 mod args;
 mod bounds;
 mod catalog;
+mod cluster;
+mod engine;
 mod error;
 mod explained;
 mod http;
@@ -50,6 +52,8 @@ pub use self::alerts::Alerts;
 pub use self::archive::Archive;
 pub use self::args::SettingsArgs;
 pub use self::catalog::Catalog;
+pub use self::cluster::Cluster;
+pub use self::engine::Engine;
 pub use self::error::SettingsError;
 pub use self::http::Http;
 pub use self::kafka::Kafka;
@@ -97,6 +101,8 @@ pub struct Settings {
     pub archive: Archive,
     /// The batch layer's reconcile.
     pub reconcile: Reconcile,
+    /// How a cluster is asked that counts for it.
+    pub cluster: Cluster,
     /// The serving layer's caches.
     pub serving: Serving,
     /// The serving layer's alerts.
@@ -154,6 +160,7 @@ impl Settings {
         self.streams.check()?;
         self.archive.check()?;
         self.reconcile.check()?;
+        self.cluster.check()?;
         self.serving.check()?;
         self.alerts.check()?;
         self.versions.check()?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounds::at_least_one;
-use super::{SettingsError, Size, Span};
+use super::{Engine, SettingsError, Size, Span};
 
 /// The batch layer's reconcile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Reconcile {
     pub max_cut_age: Span,
     /// How long a running reconcile may take after a signal to stop. Default `20s`.
     pub shutdown: Span,
+    /// What counts days of views anew and merges those of reports, if there is much to read: the process itself (`polars`), or a
+    /// cluster of DataFusion Ballista by the address of its scheduler, `ballista://host:port`. Default `polars`.
+    pub engine: Engine,
 }
 
 impl Default for Reconcile {
@@ -49,6 +52,7 @@ impl Default for Reconcile {
             keep_versions: Span::from_secs(2 * 86_400),
             max_cut_age: Span::from_secs(86_400),
             shutdown: Span::from_secs(20),
+            engine: Engine::Polars,
         }
     }
 }
