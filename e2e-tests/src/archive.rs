@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use polars::prelude::{DataFrame, LazyFrame, ParquetWriter, PlRefPath, ScanArgsParquet, col, lit};
+use polars::prelude::{
+    DataFrame, Expr, LazyFrame, ParquetWriter, PlRefPath, ScanArgsParquet, SortMultipleOptions, col, lit,
+};
 use serde_json::Value;
 
 /// What the archive of one source holds.
@@ -44,19 +46,7 @@ impl Archive {
 
     /// Some columns of every archived row of `source`.
     pub fn rows(store: &Path, source: &str, columns: &[&str]) -> Result<DataFrame> {
-        let table = table_of(store, source)?;
-        let columns: Vec<_> = columns.iter().map(|name| col(*name)).collect();
-        let read = move || -> Result<DataFrame> {
-            let mut all = DataFrame::empty();
-            for file in active_files(&table)? {
-                let path = PlRefPath::try_from_path(&table.join(&file))?;
-                let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(&columns).collect()?;
-                all = if all.width() == 0 { frame } else { all.vstack(&frame)? };
-            }
-            Ok(all)
-        };
-        // Polars brings a runtime of its own, which must not be entered from a test's.
-        std::thread::spawn(read).join().expect("reading the archive does not panic")
+        rows(table_of(store, source)?, columns.iter().map(|name| col(*name)).collect())
     }
 
     /// Takes one row out of a file of the archive of `source` in place, as a disk that forgets would: of events whose column has that value, the
@@ -130,6 +120,33 @@ impl Archive {
         ensure!(i64::try_from(archived)? == sent, "{archived} offsets archived of {sent}");
         Ok(())
     }
+}
+
+/// Every row of a table below a deployment's folder in the store, such as `views/v1/views`, as its files have them, in an order that follows
+/// from the rows alone: of two tables with the same rows, in whatever files, they are equal.
+///
+/// # Errors
+/// If there is no such table, or a file is missing.
+pub fn sorted_rows(store: &Path, table: &str) -> Result<DataFrame> {
+    let rows = rows(store.join(table), vec![col("*")])?;
+    let columns = rows.get_column_names_owned();
+    ensure!(!columns.is_empty(), "the table {table} has no rows");
+    Ok(rows.sort(columns, SortMultipleOptions::default())?)
+}
+
+/// Columns of every row of a table.
+fn rows(table: PathBuf, columns: Vec<Expr>) -> Result<DataFrame> {
+    let read = move || -> Result<DataFrame> {
+        let mut all = DataFrame::empty();
+        for file in active_files(&table)? {
+            let path = PlRefPath::try_from_path(&table.join(&file))?;
+            let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(&columns).collect()?;
+            all = if all.width() == 0 { frame } else { all.vstack(&frame)? };
+        }
+        Ok(all)
+    };
+    // Polars brings a runtime of its own, which must not be entered from a test's.
+    std::thread::spawn(read).join().expect("reading a table does not panic")
 }
 
 fn read_table(table: &Path) -> Result<Archive> {

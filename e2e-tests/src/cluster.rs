@@ -3,23 +3,45 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use test_kit::{DEADLINE, Process, Progress, wait_for};
+use tokio::time::sleep;
 
-use crate::binaries::binary;
 use crate::deployment::{Deployment, word};
 use crate::fetched::notice;
+use crate::s3::S3;
 
 /// Names the program.
 const PROGRAM: &str = "BRAID_TEST_CLUSTER";
 /// After so many seconds a silent executor is lost: the shortest that the scheduler takes.
 const EXECUTOR_TIMEOUT: &str = "8";
+/// Executors say of each task when it begins and when it has ended.
+const LOGGED: &str = "warn,braid_cluster=info,ballista_executor=info";
+/// What an executor says once it asks for tasks.
+const ASKS: &str = "Starting poll work loop";
+/// What it says of a task: that it begins, …
+const BEGINS: &str = "Received task: [";
+/// … and that it has ended, or could not begin.
+const ENDS: [&str; 2] = ["Finished task : [", "Executor failed to run task"];
+/// For so long an executor runs at a time, and so long it takes at most until all of its threads stand still.
+const STEP: Duration = Duration::from_millis(3);
+/// Settings of a store on S3, and the variables by which a cluster's processes know them.
+const STORE: [(&str, &str); 4] = [
+    ("store.endpoint", "AWS_ENDPOINT"),
+    ("store.access_key", "AWS_ACCESS_KEY_ID"),
+    ("store.secret_key", "AWS_SECRET_ACCESS_KEY"),
+    ("store.allow_http", "AWS_ALLOW_HTTP"),
+];
+
 /// A scheduler, and what executors and reconciles need to find it.
 pub struct Cluster {
     program: PathBuf,
     /// Where the scheduler listens.
     pub address: String,
+    /// The store, as variables.
+    store: Vec<(&'static str, String)>,
     scheduler: Process,
 }
 
@@ -33,10 +55,16 @@ pub fn program(scenario: &str) -> Option<PathBuf> {
 }
 
 impl Cluster {
-    /// A scheduler.
-    pub async fn start(program: PathBuf, deployment: &Deployment) -> Result<Cluster> {
-        let (scheduler, address) = scheduler(&program, deployment, "127.0.0.1:0").await?;
-        Ok(Cluster { program, address, scheduler })
+    /// A scheduler, for tables on that S3 server or in a folder.
+    pub async fn start(program: PathBuf, deployment: &Deployment, s3: Option<&S3>) -> Result<Cluster> {
+        let settings = s3.map(S3::settings).unwrap_or_default();
+        let variable = |(key, value): (String, String)| {
+            let (_, variable) = STORE.iter().find(|(setting, _)| *setting == key)?;
+            Some((*variable, value))
+        };
+        let store: Vec<_> = settings.into_iter().filter_map(variable).collect();
+        let (scheduler, address) = scheduler(&program, deployment, "127.0.0.1:0", &store).await?;
+        Ok(Cluster { program, address, store, scheduler })
     }
 
     /// `kill -9` for the scheduler. What it knew is gone.
@@ -46,65 +74,62 @@ impl Cluster {
 
     /// Starts it again at the same address.
     pub async fn start_scheduler(&mut self, deployment: &Deployment) -> Result<()> {
-        (self.scheduler, self.address) = scheduler(&self.program, deployment, &self.address).await?;
+        let (scheduler, address) = scheduler(&self.program, deployment, &self.address, &self.store).await?;
+        (self.scheduler, self.address) = (scheduler, address);
         Ok(())
     }
 
-    /// Lets reconciles of a deployment count every day in the cluster, however small, in parts of about so many rows if it is rebuilt.
-    pub fn counts_for(&self, deployment: &mut Deployment, rows_max: u64) {
-        deployment.set("reconcile.engine", "ballista");
-        deployment.set("cluster.scheduler", &self.address);
+    /// Lets reconciles and reports of a deployment ask the cluster wherever they may, however little there is to count.
+    pub fn counts_for(&self, deployment: &mut Deployment) {
+        deployment.set("reconcile.engine", &format!("ballista://{}", self.address));
         deployment.set("cluster.program", &self.program.to_string_lossy());
         deployment.set("cluster.rows_min", "1");
-        deployment.set("cluster.rows_max", &rows_max.to_string());
-        deployment.set("cluster.parallel", "4");
     }
 
-    /// Starts an executor with so many slots and the settings of a deployment, and with fail points armed in what it runs.
-    pub fn executor(
-        &self,
-        deployment: &Deployment,
-        (name, slots): (&str, usize),
-        fail_points: &str,
-    ) -> Result<Process> {
+    /// Starts an executor of that name with so many slots, and waits until it asks for tasks.
+    pub async fn executor(&self, deployment: &Deployment, name: &str, slots: usize) -> Result<Process> {
         let mut command = Command::new(&self.program);
         command.args(["executor", "--scheduler", &self.address, "--listen", "127.0.0.1:0"]);
-        command.args(["--slots", &slots.to_string(), "--"]).arg(binary("batch-layer")?);
-        deployment.launch_program(name, command, fail_points)
+        command.args(["--slots", &slots.to_string()]);
+        command.env("RUST_LOG", LOGGED).envs(self.store.iter().map(|(name, value)| (*name, value)));
+        let executor = deployment.launch_program(name, command, "")?;
+        executor.line_with(ASKS, DEADLINE).await?;
+        Ok(executor)
     }
 }
 
-async fn scheduler(program: &Path, deployment: &Deployment, listen: &str) -> Result<(Process, String)> {
+async fn scheduler(
+    program: &Path,
+    deployment: &Deployment,
+    listen: &str,
+    store: &[(&'static str, String)],
+) -> Result<(Process, String)> {
     let mut command = Command::new(program);
     command.args(["scheduler", "--listen", listen, "--executor-timeout", EXECUTOR_TIMEOUT]);
+    command.envs(store.iter().map(|(name, value)| (*name, value)));
     let scheduler = deployment.launch_program("scheduler", command, "")?;
     let ready = scheduler.line("ready", DEADLINE).await?;
     let address = word(&ready, "scheduler=").with_context(|| format!("no scheduler= in {ready:?}"))?.to_owned();
     Ok((scheduler, address))
 }
 
-/// Waits until an executor has begun an order. Returns the process that carries it out.
-pub async fn has_begun(executor: &Process) -> Result<u32> {
-    let line = executor.line_with("counting in process ", DEADLINE).await?;
-    let id = line.rsplit(' ').next().and_then(|id| id.parse().ok());
-    id.with_context(|| format!("no process in {line:?}"))
+/// How many tasks an executor has ended.
+pub fn tasks_ended(executor: &Process) -> Result<usize> {
+    let output = executor.output()?;
+    Ok(ENDS.iter().map(|said| output.matches(said).count()).sum())
 }
 
-/// `kill -9` for the executor alone, as a machine's kernel does that lacks memory; then the processes that it had started end as well.
-pub async fn kill_alone(executor: &Process, started: u32) -> Result<()> {
-    ensure!(runs(started), "process {started} has ended before its executor was killed");
-    let killed = Command::new("sh").args(["-c", &format!("kill -9 {}", executor.id())]).status()?;
-    ensure!(killed.success(), "cannot kill the executor: {killed}");
-    executor.end(DEADLINE).await?;
-    wait_for("what an executor had started to end with it", DEADLINE, async || {
-        Ok(Progress::when(!runs(started), format_args!("process {started} runs")))
+/// Freezes an executor in the middle of a task, while `asking` waits for what it asked the cluster. Tasks may be short, so the executor runs
+/// for a moment at a time, until it has said of more tasks that they begin than that they have ended.
+pub async fn freeze_within_a_task(executor: &Process, asking: &Process) -> Result<()> {
+    wait_for("an executor to be in the middle of a task", DEADLINE, async || {
+        executor.resume()?;
+        sleep(STEP).await;
+        executor.suspend()?;
+        sleep(STEP).await;
+        let (begun, ended) = (executor.output()?.matches(BEGINS).count(), tasks_ended(executor)?);
+        ensure!(asking.ended()?.is_none(), "what asked has ended, and the executor never was seen within a task");
+        Ok(Progress::when(begun > ended, format_args!("{begun} tasks have begun, and {ended} have ended")))
     })
     .await
-}
-
-/// Whether a process runs. One that has ended may still have an entry, until its parent asks for it.
-fn runs(id: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // The state stands behind the name, which is in brackets.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
