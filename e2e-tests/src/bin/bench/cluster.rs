@@ -1,9 +1,13 @@
-//! What a cluster makes of a rebuild: `cluster_rebuild_alone_…` counts twenty million events of eight days anew in one process, beside
-//! DuckDB; `cluster_rebuild_by_…` is the same, counted by the executors of a Ballista cluster on the same processors, beside the former. So
-//! what is measured is what a cluster costs; what it gains takes more machines.
+//! What a cluster makes of a rebuild: `cluster_large_alone_…` counts twenty million events of eight days anew in one process, beside DuckDB;
+//! `cluster_large_by_1_executor_…` and `…_by_2_executors_…` are the same, counted by executors of a Ballista cluster on the same processors,
+//! beside the former. `cluster_small_…` is a quarter of it. So what is measured is what a cluster costs, and how that changes with the amount;
+//! what it gains takes more machines.
 //!
 //! It is measured only if it is named, with the variable of `make test-cluster`, and with `braid-cluster` built in release.
 //! `BENCH_CLUSTER_EVENTS` measures with another number.
+
+use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
 use e2e_tests::Scenario;
@@ -15,31 +19,46 @@ use crate::figures::Figures;
 use crate::reconcile::world::World;
 
 const EVENTS: usize = 20_000_000;
+/// The smaller amount is this part of the larger one.
+const SMALL: usize = 4;
 const DAYS: i64 = 8;
-/// No day is divided.
-const ROWS_MAX: u64 = 100_000_000;
-/// Of each executor.
-const SLOTS: usize = 1;
 
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
     let program = program("bench cluster").context("no program of a cluster is named")?;
     let events = amount("BENCH_CLUSTER_EVENTS", EVENTS)?;
-    let mut world = World::new(scenario, "cluster", DAYS).await?;
+    for (name, events) in [("small", events / SMALL), ("large", events)] {
+        rebuilds(scenario, figures, program.clone(), (name, events)).await?;
+    }
+    Ok(())
+}
+
+/// Rebuilds of so many events.
+async fn rebuilds(
+    scenario: &Scenario,
+    figures: &mut Figures,
+    program: PathBuf,
+    (name, events): (&str, usize),
+) -> Result<()> {
+    let mut world = World::new(scenario, &format!("cluster-{name}"), DAYS).await?;
     world.archive_history(events).await?;
     world.reconcile().await?;
     let alone = world.rebuild().await?;
     let (archived, files) = world.archived.events().await?;
     let (duckdb, _) = DuckDb::find()?.count(&files, &world.folder.join("duckdb")).await?;
     let rate = |seconds: f64| archived as f64 / seconds;
-    figures.beside("cluster_rebuild_alone_rows_per_second", rate(alone), "rows/s", rate(duckdb.seconds));
-    let cluster = Cluster::start(program, world.deployment()).await?;
-    cluster.counts_for(world.deployment(), ROWS_MAX);
-    let mut executors = Vec::new();
-    for count in 1..=2 {
-        let name = format!("executor-{count}");
-        executors.push(cluster.executor(world.deployment(), (name.as_str(), SLOTS), "")?);
-        let name = format!("cluster_rebuild_by_{count}_rows_per_second");
-        figures.beside(name, rate(world.rebuild().await?), "rows/s", rate(alone));
+    figures.beside(format!("cluster_{name}_alone_rows_per_second"), rate(alone), "rows/s", rate(duckdb.seconds));
+    let cluster = Cluster::start(program, world.deployment(), None).await?;
+    cluster.counts_for(world.deployment());
+    let processors = available_parallelism()?.get();
+    for (count, by) in [(1, "by_1_executor"), (2, "by_2_executors")] {
+        // Those of the first round have ended: together, executors have as many slots as there are processors.
+        let mut executors = Vec::new();
+        for number in 1..=count {
+            let (executor, slots) = (format!("executor-{number}-of-{count}"), (processors / count).max(1));
+            executors.push(cluster.executor(world.deployment(), &executor, slots).await?);
+        }
+        let figure = format!("cluster_{name}_{by}_rows_per_second");
+        figures.beside(figure, rate(world.rebuild().await?), "rows/s", rate(alone));
     }
     Ok(())
 }
