@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::binaries::target_dir;
-use crate::places::Places;
+use crate::places::{Held, Places};
 
 const TAIL_LINES: usize = 60;
 /// The extension of files that children print to. Not `log`, which is what Kafka calls its segments.
@@ -24,6 +24,7 @@ pub struct Scenario {
     seed: u64,
     dir: PathBuf,
     streams: Cell<u64>,
+    places: Held<'static>,
 }
 
 /// Runs a scenario that mostly waits, beside others. Its folder is `target/e2e/<name>`: removed after success, kept after
@@ -45,9 +46,9 @@ pub fn busy_scenario(name: &str, body: impl AsyncFnOnce(&Scenario) -> Result<()>
 
 fn run(name: &str, places: Places, body: impl AsyncFnOnce(&Scenario) -> Result<()>) {
     let runtime = tokio::runtime::Runtime::new().expect("a scenario needs a runtime");
-    let _places = runtime.block_on(places.take());
+    let places = runtime.block_on(places.take());
     let begin = Instant::now();
-    let scenario = Scenario::new(name).expect("a scenario needs a folder and a valid SEED");
+    let scenario = Scenario::new(name, places).expect("a scenario needs a folder and a valid SEED");
     println!("scenario {name}: SEED={}", scenario.seed);
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(&scenario))));
     // Past the test runner, which shows nothing of tests that pass.
@@ -68,7 +69,7 @@ fn run(name: &str, places: Places, body: impl AsyncFnOnce(&Scenario) -> Result<(
 }
 
 impl Scenario {
-    fn new(name: &str) -> Result<Scenario> {
+    fn new(name: &str, places: Held<'static>) -> Result<Scenario> {
         let seed = match std::env::var("SEED") {
             Ok(seed) => seed.parse().context("SEED is a number")?,
             Err(_) => rand::random(),
@@ -78,7 +79,7 @@ impl Scenario {
             fs::remove_dir_all(&dir)?;
         }
         fs::create_dir_all(&dir)?;
-        Ok(Scenario { name: name.to_owned(), seed, dir, streams: Cell::new(0) })
+        Ok(Scenario { name: name.to_owned(), seed, dir, streams: Cell::new(0), places })
     }
 
     /// Its name, which is its test's.
@@ -94,6 +95,13 @@ impl Scenario {
     /// The scenario's name made unique, for topics and deployments on a shared cluster.
     pub fn unique_name(&self) -> String {
         format!("{}-{:08x}", self.name, rand::rng().random::<u32>())
+    }
+
+    /// Waits for what takes long and costs next to no processor time, such as for a minute to pass. Other scenarios run meanwhile on this one's
+    /// places, and it goes on once as many are free again, which may take as long as one of them: so nothing may have to happen soon
+    /// afterwards. Only a wait of ten seconds and more is worth that.
+    pub async fn without_place<T>(&self, wait: impl Future<Output = T>) -> T {
+        self.places.without(wait).await
     }
 
     /// A source of chance that the seed decides. Each call gives another.

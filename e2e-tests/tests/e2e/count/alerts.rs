@@ -15,9 +15,9 @@ const WINDOW_S: i64 = 300;
 /// When revenue stops and comes back, in seconds after the begin. It has dropped by a fifth once a minute is without any.
 const STOPS_S: i64 = -50;
 const COMES_BACK_S: i64 = 40;
-/// Until when so much more comes that the drop is made up for, and until when orders come at all.
+/// Until when so much more comes that the drop is made up for, and until when orders come at all: for longer than this scenario is away.
 const MORE_UNTIL_S: i64 = 80;
-const UNTIL_S: i64 = 400;
+const UNTIL_S: i64 = 1_200;
 
 fn catalog(name: &str) -> String {
     format!(
@@ -120,7 +120,8 @@ fn alerts_on_metrics() {
         stage.redis.command(&["FLUSHALL"]).await?;
         stage.deployment.reconcile().await?;
         until(&second, "the second process to judge", |body| body["judge"]["state"] == "judging").await?;
-        until(&second, "the alert to be resolved", |body| body["alerts"][0]["state"] == "ok").await?;
+        let is_resolved = until(&second, "the alert to be resolved", |body| body["alerts"][0]["state"] == "ok");
+        scenario.without_place(is_resolved).await?;
 
         // It stays silent, and what was killed comes back.
         stage.deployment.start(Layer::Serving).await?;
@@ -131,7 +132,7 @@ fn alerts_on_metrics() {
             let to = body["alerts"][0]["judged_to"].as_str().unwrap_or_default();
             body["alerts"][0]["state"] == "ok" && to.get(..19) >= later.get(..19)
         };
-        until(&second, "it to be judged for a while", is_later).await?;
+        scenario.without_place(until(&second, "it to be judged for a while", is_later)).await?;
         until(&second, "everything to be delivered", |body| body["webhook"]["undelivered"] == 0).await?;
 
         let written = notices(&stage)?;

@@ -1,6 +1,7 @@
 //! `kill -9` for the speed worker, the archiver and the reconcile, many times each under load, some between a write and its
 //! acknowledgement and the others at moments drawn from the printed seed: answers stay exact, and the archive holds each
-//! offset once. The tables lie in a folder, or on S3.
+//! offset once. The tables lie in a folder; or on S3, where another archiver has its share of the partitions, and goes on with those of the one
+//! that is killed.
 
 use std::time::Duration;
 
@@ -84,7 +85,11 @@ fn kill9() {
 
 #[test]
 fn kill9_on_s3() {
-    busy_scenario("kill9_on_s3", async |scenario| survives_kills(&Stage::of(scenario).on_s3().start().await?).await);
+    busy_scenario("kill9_on_s3", async |scenario| {
+        let stage = Stage::of(scenario).on_s3().start().await?;
+        let _second = stage.second_archiver().await?;
+        survives_kills(&stage).await
+    });
 }
 
 async fn survives_kills(stage: &Stage) -> Result<()> {

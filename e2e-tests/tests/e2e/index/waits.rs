@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::search::{Proxy, shared};
-use e2e_tests::{Stage, scenario};
+use e2e_tests::{Scenario, Stage, scenario};
 use serde_json::json;
 use test_kit::{DEADLINE, Progress, wait_for};
 
@@ -35,7 +35,7 @@ fn index_waits_for_the_server() {
             blocked(&mut people, &build, block).await.with_context(|| format!("{block} of the documents"))?;
         }
         blocked(&mut people, &progress, BLOCKS[0]).await.context("the progress is full")?;
-        away(&mut people, &proxy).await.context("away")?;
+        away(scenario, &mut people, &proxy).await.context("away")?;
         proxy.lose_one_of(2);
         people
             .flow_during(async |_| {
@@ -73,7 +73,7 @@ async fn is_behind(stage: &Stage) -> Result<()> {
 }
 
 /// The server lets nobody in; searches say so.
-async fn away(people: &mut People, proxy: &Proxy) -> Result<()> {
+async fn away(scenario: &Scenario, people: &mut People, proxy: &Proxy) -> Result<()> {
     proxy.is_away(true);
     people
         .flow_during(async |stage| {
@@ -86,7 +86,7 @@ async fn away(people: &mut People, proxy: &Proxy) -> Result<()> {
             .await
         })
         .await?;
-    tokio::time::sleep(AWAY).await;
+    scenario.without_place(tokio::time::sleep(AWAY)).await;
     proxy.is_away(false);
     people.are_exact().await
 }
