@@ -3,7 +3,6 @@
 //! The topic of states has one partition and is compacted, so of each key the newest record is kept for ever. Changes are written to the topic
 //! of alerts in the same transaction as the states after them, under one transactional id for the deployment.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -106,26 +105,19 @@ impl AlertStates {
     /// What has to be posted no more, so that at most `most` notifications wait once `records` are taken, or as many as there are alerts of
     /// which receivers have to hear: their numbers, and the ids of their changes. The oldest go first; those that are the newest of their alerts
     /// stay, and so does `posting`, which is being posted. An alert that was declared otherwise is another one to receivers if its labels are
-    /// others.
+    /// others. It looks at what waits only if that is too much, and else at the records alone.
     pub fn superfluous(&self, records: &[StateRecord], most: usize, posting: Option<u64>) -> Vec<(u64, String)> {
-        let known = self.undelivered.iter().map(|(number, notification)| (*number, Cow::Borrowed(notification)));
-        let mut owed: BTreeMap<u64, Cow<'_, Undelivered>> = known.collect();
-        for (key, payload) in records {
-            let key = std::str::from_utf8(key).unwrap_or_default();
-            let Some(number) = undelivered_number(key) else { continue };
-            match payload {
-                None => drop(owed.remove(&number)),
-                Some(bytes) => {
-                    if let Ok(notification) = serde_json::from_slice::<Undelivered>(bytes) {
-                        owed.insert(number, Cow::Owned(notification));
-                    }
-                }
-            }
-        }
-        let excess = owed.len().saturating_sub(most);
+        let changed = changed_notifications(records);
+        let waits = |number: &u64| self.undelivered.contains_key(number);
+        let added = changed.iter().filter(|(number, of)| of.is_some() && !waits(number)).count();
+        let gone = changed.iter().filter(|(number, of)| of.is_none() && waits(number)).count();
+        let excess = (self.undelivered.len() + added - gone).saturating_sub(most);
         if excess == 0 {
             return Vec::new();
         }
+        let known = self.undelivered.iter().filter(|(number, _)| !changed.contains_key(*number));
+        let written = changed.iter().filter_map(|(number, of)| Some((number, of.as_ref()?)));
+        let owed: BTreeMap<u64, &Undelivered> = known.chain(written).map(|(number, of)| (*number, of)).collect();
         // In the order of the numbers, so that the last of an alert stands.
         let newest: BTreeMap<&str, u64> = owed.iter().map(|(number, of)| (of.known_by(), *number)).collect();
         let stays =
@@ -133,6 +125,20 @@ impl AlertStates {
         let older = owed.iter().filter(|(number, of)| !stays(**number, of));
         older.take(excess).map(|(number, of)| (*number, of.id.clone())).collect()
     }
+}
+
+/// What records say of notifications, the last of each: that it has to be posted, or that it was. One that this build does not understand says
+/// nothing.
+fn changed_notifications(records: &[StateRecord]) -> BTreeMap<u64, Option<Undelivered>> {
+    let mut changed: BTreeMap<u64, Option<Undelivered>> = BTreeMap::new();
+    for (key, payload) in records {
+        let Some(number) = std::str::from_utf8(key).ok().and_then(undelivered_number) else { continue };
+        match payload {
+            None => drop(changed.insert(number, None)),
+            Some(bytes) => changed.extend(serde_json::from_slice(bytes).ok().map(|of| (number, Some(of)))),
+        }
+    }
+    changed
 }
 
 /// The record that says who judges.
@@ -224,6 +230,10 @@ mod tests {
         assert_eq!(gone(&[], 1, None), [2, 3], "the newest of an alert stays, however many alerts there are");
         assert_eq!(gone(&[owed("quiet", 5), owed("busy", 6)], 4, None), [1, 2]);
         assert_eq!(gone(&[owed("busy", 5), delivered_record(1)], 3, None), [2]);
+        assert_eq!(gone(&[delivered_record(2)], 3, None), [0; 0], "it waits no more");
+        assert_eq!(gone(&[owed("busy", 5), delivered_record(5), delivered_record(9)], 3, None), [2], "it never waited");
+        let broken = (undelivered_key(6), Some(b"no JSON".to_vec()));
+        assert_eq!(gone(&[owed("busy", 4), broken], 4, None), [0; 0], "none that does not wait already");
         assert_eq!(states.superfluous(&[], 3, None), [(2, "d/busy/7/2".to_owned())]);
     }
 
