@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
+
 /// How many times its first length a wait may become.
 const CEILING: u32 = 32;
 
@@ -77,10 +79,43 @@ impl Backoff {
         wait
     }
 
+    /// How long to wait now where others may do the same: between half of [`Backoff::wait`] and all of it, so that two that came at the same
+    /// moment do not try again at the same one.
+    pub fn wait_apart(&mut self) -> Duration {
+        jittered(self.wait(), clock::now_us())
+    }
+
     /// Begins with the first wait again, after a success.
     pub fn reset(&mut self) {
         self.next = self.first;
     }
+}
+
+/// Attempts at something that fails if others come first, such as a commit, and the waits between them.
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    left: u32,
+    backoff: Backoff,
+}
+
+impl Attempts {
+    /// At most so many, one of which is under way. The waits begin with `first_wait` and are doubled up to 32 times that.
+    pub fn new(most: u32, first_wait: Duration) -> Attempts {
+        Attempts { left: most.saturating_sub(1), backoff: Backoff::new(first_wait) }
+    }
+
+    /// How long to wait before the next one, as [`Backoff::wait_apart`] says; `None` if there is none left.
+    pub fn wait(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.backoff.wait_apart())
+    }
+}
+
+/// Between half of a wait and all of it. The clock serves as jitter.
+fn jittered(wait: Duration, now_us: i64) -> Duration {
+    let half = wait / 2;
+    let parts = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).saturating_add(1);
+    half + Duration::from_micros(now_us.unsigned_abs() % parts)
 }
 
 #[cfg(test)]
@@ -98,6 +133,28 @@ mod tests {
         assert_eq!(backoff.wait().as_millis(), 100);
         let mut unlimited = Backoff::unlimited(Duration::from_millis(100));
         assert_eq!((0..8).map(|_| unlimited.wait().as_millis()).last(), Some(12_800));
+    }
+
+    #[test]
+    fn waits_of_several_are_bounded_and_differ() {
+        let wait = Duration::from_millis(10);
+        assert_eq!(jittered(wait, 0), wait / 2);
+        assert_eq!(jittered(wait, 1), wait / 2 + Duration::from_micros(1));
+        assert_eq!(jittered(wait, 5_000), wait);
+        assert!((0..20_000).all(|now_us| (wait / 2..=wait).contains(&jittered(wait, now_us))));
+    }
+
+    #[test]
+    fn who_tries_again_waits_longer_each_time_and_not_for_ever() {
+        let first = Duration::from_millis(10);
+        let mut attempts = Attempts::new(8, first);
+        for times in [1, 2, 4, 8, 16, 32, 32] {
+            let wait = attempts.wait().expect("one is left");
+            assert!((first * times / 2..=first * times).contains(&wait), "{wait:?} of {times}");
+        }
+        assert_eq!((attempts.wait(), attempts.wait()), (None, None));
+        assert_eq!(Attempts::new(1, first).wait(), None);
+        assert_eq!(Attempts::new(0, first).wait(), None);
     }
 
     #[tokio::test]

@@ -14,7 +14,10 @@ mod schemas;
 mod snapshots;
 mod stopped;
 
+use std::time::Duration;
+
 use platform::store::{Committed, FileBeside, StoreError};
+use platform::task::Attempts;
 use polars::prelude::Schema;
 use shared_logic::catalog::RulesHash;
 use shared_logic::contracts::archive::{self, Facts};
@@ -28,8 +31,10 @@ pub use snapshots::{SUPERSEDED_AGE, Snapshot};
 /// Where an archive says when it was last maintained. Delta's own tools leave folders with such a name alone.
 const MAINTAINED: &str = "_maintenance/last.json";
 
-/// How often a change of facts is tried again when the archiver committed first.
+/// How often a change of facts is tried again when the archiver committed first. All waits together take less than 5 seconds.
 const ATTEMPTS: u32 = 20;
+/// The wait before the second try.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
 
 /// The archive of one source at one version, with its facts at that version.
 pub type Archive = NotedTable<Facts>;
@@ -89,7 +94,7 @@ impl Archive {
     }
 
     /// Changes the newest facts in a commit of their own and returns what `change` returns. If that changes nothing,
-    /// there is no commit. `operation` is a word for the table's log.
+    /// there is no commit. `operation` is a word for the table's log. If others commit first, it is tried again after a wait.
     ///
     /// # Errors
     /// If the archive cannot be read or written, or others committed first again and again.
@@ -98,7 +103,8 @@ impl Archive {
         operation: &'static str,
         change: impl Fn(&mut Facts) -> T,
     ) -> Result<T, FactsNotChanged> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Attempts::new(ATTEMPTS, FIRST_WAIT);
+        loop {
             let before = self.facts();
             let mut facts = before.clone();
             let given = change(&mut facts);
@@ -108,9 +114,12 @@ impl Archive {
             if self.commit(self.begin(operation), Some(facts)).await? != Committed::Conflict {
                 return Ok(given);
             }
+            let Some(wait) = attempts.wait() else {
+                return Err(FactsNotChanged::Overtaken { table: self.path().to_owned() });
+            };
+            tokio::time::sleep(wait).await;
             self.refresh().await?;
         }
-        Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
     }
 
     /// When a pass of maintenance last ended, microseconds since 1970 by its clock; `None` if none did.

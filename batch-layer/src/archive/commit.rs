@@ -183,7 +183,7 @@ async fn written(
             return Ok(Ok(version));
         }
         if attempt < tries.most {
-            tokio::time::sleep(jittered(backoff.wait(), platform::clock::now_us())).await;
+            tokio::time::sleep(backoff.wait_apart()).await;
         }
         let declared = archive.columns()?;
         archive.refresh().await?;
@@ -195,13 +195,6 @@ async fn written(
     let facts = archive.facts();
     let is_overtaken = facts.append(added).is_none();
     Ok(Err(if is_overtaken { Dropped::by(&facts, added) } else { Dropped::OthersFirst(tries.most) }))
-}
-
-/// Between half of a wait and all of it. The clock serves as jitter: two archivers that came at the same moment do not try again at the same one.
-fn jittered(wait: Duration, now_us: i64) -> Duration {
-    let half = wait / 2;
-    let parts = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).saturating_add(1);
-    half + Duration::from_micros(now_us.unsigned_abs() % parts)
 }
 
 /// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.

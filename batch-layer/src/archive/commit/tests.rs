@@ -281,12 +281,7 @@ async fn a_commit_that_others_come_before_waits_before_it_is_tried_again() {
 }
 
 #[test]
-fn waits_are_bounded_and_differ() {
-    let wait = Duration::from_millis(10);
-    assert_eq!(jittered(wait, 0), wait / 2);
-    assert_eq!(jittered(wait, 1), wait / 2 + Duration::from_micros(1));
-    assert_eq!(jittered(wait, 5_000), wait);
-    assert!((0..20_000).all(|now_us| (wait / 2..=wait).contains(&jittered(wait, now_us))));
+fn waits_are_bounded() {
     let mut backoff = Backoff::new(TRIES.first_wait);
     let longest: Duration = (1..TRIES.most).map(|_| backoff.wait()).sum();
     assert!(longest < Duration::from_secs(5), "{longest:?}: a stop does not wait for longer");

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use platform::kafka::Topic;
+use platform::task::Attempts;
 use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::{Facts, NotHeld, TopicLog, WhyNotHeld};
 use shared_logic::log::OffsetRange;
@@ -29,8 +30,10 @@ use crate::archive_rows::erased::{self, Places};
 
 /// How often the log says how far a long reading has come.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
-/// How often the replacement is tried again when commits that change nothing of it came first.
+/// How often the replacement is tried again when commits that change nothing of it came first. All waits together take less than 5 seconds.
 const ATTEMPTS: u32 = 20;
+/// The wait before the second try.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
 
 /// What is to be archived again, and what that follows from.
 #[derive(Debug, PartialEq)]
@@ -212,7 +215,8 @@ impl Archiver {
         wanted: &Wanted,
         read: &ReadAgain,
     ) -> Result<(), SessionError> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Attempts::new(ATTEMPTS, FIRST_WAIT);
+        loop {
             // R7: asked after everything was read.
             if !self.is_unchanged(topic, bounds, wanted)? {
                 return Ok(());
@@ -234,6 +238,8 @@ impl Archiver {
                 Some(Replacement::OtherRecords) => return self.refuses_other_records(),
                 None => return Ok(()),
             }
+            let Some(wait) = attempts.wait() else { break };
+            self.pause(wait);
         }
         warn!(
             table = self.archive.path(),

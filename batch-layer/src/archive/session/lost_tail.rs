@@ -7,9 +7,11 @@ mod search;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError, Polled, Topic};
 use platform::store::Committed;
+use platform::task::Attempts;
 use shared_logic::contracts::archive::{Facts, PartitionFacts};
 use shared_logic::log::{Check, PartitionId, Witness};
 use tracing::{error, warn};
@@ -22,8 +24,10 @@ use crate::archive_rows::lives::Lives;
 /// The windows of a search. The larger one bounds the memory that it takes.
 const WINDOWS: Sizes = Sizes { first: 1_000, most: 65_536 };
 
-/// How often a lost tail is committed again when others came first.
+/// How often a lost tail is committed again when others came first. All waits together take less than 5 seconds.
 const ATTEMPTS: u32 = 20;
+/// The wait before the second try.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
 
 /// A partition whose log holds other records than the archive.
 struct LostTail {
@@ -127,7 +131,8 @@ impl Archiver {
 
     /// Commits that these tails are lost, on whatever others commit meanwhile of other partitions.
     fn lose(&mut self, tails: &[LostTail]) -> Result<(), SessionError> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Attempts::new(ATTEMPTS, FIRST_WAIT);
+        loop {
             let before = self.archive.facts();
             let mut facts = before.clone();
             let lost: Vec<Lost<'_>> = tails.iter().filter_map(|tail| tail.lose(&mut facts)).collect();
@@ -139,6 +144,8 @@ impl Archiver {
                 lost.iter().for_each(Lost::log);
                 return Ok(());
             }
+            let Some(wait) = attempts.wait().filter(|_| !self.stop.is_cancelled()) else { break };
+            self.pause(wait);
             self.runtime.block_on(self.archive.refresh())?;
         }
         warn!(table = self.archive.path(), "another archiver writes to this archive; comparing again");
