@@ -122,7 +122,8 @@ mod tests {
         let mut returning = Box::pin(returns.without(until_over));
         assert!(poll!(returning.as_mut()).is_pending());
         let first = hall.take(1).await;
-        let (mut second, mut third) = (pin!(hall.take(1)), pin!(hall.take(1)));
+        let mut second = pin!(hall.take(1));
+        let mut third = pin!(hall.take(1));
         assert!(poll!(second.as_mut()).is_pending());
         assert!(poll!(third.as_mut()).is_pending());
         over.send(()).expect("it is awaited");

@@ -35,8 +35,8 @@ where
     while !stop.is_cancelled() && outcome.is_ok() {
         let now = assigned.borrow_and_update().clone();
         if loops.keys().any(|partition| !now.contains(partition)) {
-            // Where it pauses, what was assigned goes on: on a thread of the runtime it could stop that, too.
-            let _ = tokio::task::spawn_blocking(|| failpoints::pass("speed::before_revoked")).await;
+            // Where it pauses, what was assigned goes on.
+            failpoints::pass("speed::before_revoked");
         }
         loops.retain(|partition, stop_loop| {
             let keep = now.contains(partition);

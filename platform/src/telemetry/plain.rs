@@ -39,6 +39,7 @@ impl<S: Subscriber> Layer<S> for Plain {
 #[cfg(test)]
 mod tests {
     use tracing::info_span;
+    use tracing_subscriber::Registry;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -56,5 +57,22 @@ mod tests {
             assert!(tracing::enabled!(target: "loud", tracing::Level::DEBUG));
             assert!(!tracing::enabled!(target: "quiet", tracing::Level::ERROR));
         });
+    }
+
+    /// A directive about a span, which no plain filter is made of, shows whether a filter is told of spans.
+    #[test]
+    fn it_is_not_told_of_spans() {
+        let about_a_span = || EnvFilter::new("info,[request]=debug");
+        assert!(is_told_of_spans(about_a_span()), "the directive shows nothing");
+        assert!(!is_told_of_spans(Plain::of(about_a_span())));
+    }
+
+    /// Whether what is within a request is logged in more detail.
+    fn is_told_of_spans(filter: impl Layer<Registry> + Send + Sync) -> bool {
+        let subscriber = tracing_subscriber::registry().with(filter);
+        tracing::subscriber::with_default(subscriber, || {
+            let _request = info_span!("request").entered();
+            tracing::enabled!(tracing::Level::DEBUG)
+        })
     }
 }
