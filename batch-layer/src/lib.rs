@@ -16,12 +16,14 @@
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts; [`topics`]: what is wrong with topics that exist;
+//! - `cluster`: a cluster that computes queries over files of tables, if the settings name one;
 //! - [`command`]: the command line; `output`: whether it prints for a person or for a program; `progress`: how far long work has come;
 //!   `log_ends`: where topics end.
 
 pub mod archive;
 mod archive_rows;
 pub mod audit;
+mod cluster;
 pub mod command;
 pub mod erase;
 pub mod give_up;
@@ -42,5 +44,6 @@ pub mod table;
 pub mod topics;
 pub mod version;
 
+pub use cluster::ClusterError;
 pub use progress::Progress;
 pub use rows::RowsError;

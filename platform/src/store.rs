@@ -16,6 +16,7 @@
 //! - `durable`: local disk as an object store whose puts survive a power cut;
 //! - `s3`: an S3 bucket as one whose commits are recognised if their reply was lost;
 //! - `s3_file`: a file in an S3 bucket that belongs to no table, to be read;
+//! - `s3_variables`: how another program finds the S3 bucket;
 //! - `probe`: whether an S3 server can hold tables;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `file_beside`: what is known of such a file;
@@ -41,6 +42,7 @@ mod retention;
 mod row_groups;
 mod s3;
 mod s3_file;
+mod s3_variables;
 mod table;
 mod torn;
 
@@ -62,6 +64,7 @@ use self::retention::Retention;
 pub use self::retention::{CHECKPOINTS_KEPT, TOMBSTONE_AGE};
 pub use self::row_groups::GroupReader;
 pub use self::s3_file::{S3File, S3FileError};
+pub use self::s3_variables::s3_variables;
 pub use self::table::Table;
 use crate::{clock, settings};
 

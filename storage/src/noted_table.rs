@@ -118,6 +118,11 @@ impl<N: TableNote> NotedTable<N> {
         self.table.path()
     }
 
+    /// The URL of a file of the table, by which other programs read it.
+    pub fn url_of(&self, file: &DataFile) -> String {
+        self.table.url_of(file)
+    }
+
     /// The number of the newest commit that is known.
     pub fn version(&self) -> u64 {
         self.table.version()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
-use deltalake::{DeltaResult, DeltaTable, DeltaTableError};
+use deltalake::{DeltaResult, DeltaTable, DeltaTableError, Path};
 use tracing::error;
 use url::Url;
 
@@ -30,6 +30,15 @@ impl Location {
     /// The table's path below the deployment's root.
     pub(super) fn table(&self) -> &str {
         &self.table
+    }
+
+    /// The URL of a file of the table, for other programs.
+    pub(super) fn url_of(&self, file: &str) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut folders) = url.path_segments_mut() {
+            folders.pop_if_empty().extend(Path::from(file).parts());
+        }
+        url
     }
 
     /// How long the table keeps what is superfluous.
@@ -93,5 +102,37 @@ impl Location {
 
     pub(super) fn failed(&self, operation: &'static str, source: DeltaTableError) -> StoreError {
         StoreError::Delta { operation, table: self.table.clone(), source: Box::new(source) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings;
+
+    #[test]
+    fn a_file_has_a_url_that_leads_to_it_whatever_its_folder_is_called() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("with space, 100% & #1?");
+        let settings = settings::Store { url: root.display().to_string(), ..Default::default() };
+        let location =
+            Location::new(&Store::new(&settings, "braid").expect("a store"), "v1/archive/s").expect("a table");
+        let url = location.url_of("date=2026-04-24/a b%.parquet");
+        assert_eq!((url.scheme(), url.query(), url.fragment()), ("file", None, None));
+        // In names of objects, a percent sign is written as three letters.
+        let expected = root.canonicalize().expect("created").join("braid/v1/archive/s/date=2026-04-24/a b%25.parquet");
+        assert_eq!(url.to_file_path(), Ok(expected));
+        let by_name = Path::from_url_path(url.path()).expect("a path");
+        assert!(by_name.as_ref().ends_with("/v1/archive/s/date=2026-04-24/a b%25.parquet"), "{by_name}");
+    }
+
+    #[test]
+    fn a_file_in_a_bucket_has_the_url_of_its_object() {
+        let url = "s3://bucket/some prefix".to_owned();
+        let settings = settings::Store { url, region: "us-east-1".to_owned(), ..Default::default() };
+        let store = Store::new(&settings, "braid").expect("a store");
+        let location = Location::new(&store, "v1/views/m").expect("a table");
+        let url = location.url_of("2026-04-24/x.parquet");
+        assert_eq!(url.as_str(), "s3://bucket/some%20prefix/braid/v1/views/m/2026-04-24/x.parquet");
     }
 }

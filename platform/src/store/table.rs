@@ -87,6 +87,11 @@ impl Table {
         self.location.table()
     }
 
+    /// The URL of a file of the table, by which other programs read it: `file:///…` or `s3://bucket/…`.
+    pub fn url_of(&self, file: &DataFile) -> String {
+        self.location.url_of(&file.path).into()
+    }
+
     /// The number of the newest commit that this value knows.
     pub fn version(&self) -> u64 {
         self.version
