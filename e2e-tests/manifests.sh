@@ -20,7 +20,7 @@ fresh=$app.fetching.$$
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=deploy/fetched.sh
 . "$here/../deploy/fetched.sh"
-overlays="single production"
+overlays="single production production-cluster"
 
 main() {
     is_fetched || fetch
