@@ -19,12 +19,14 @@
 //! - `substitute`: other expressions in place of columns;
 //! - `sql`: the canonical text, which definitions are hashed over;
 //! - `compile`: [`Expression`] → `polars::prelude::Expr`, for columns of rows;
+//! - `in_sql`: [`Expression`] → SQL that means the same to DataFusion, for rows on other machines;
 //! - `evaluate`: the [`Scalar`] of one row, or of merged measures; for rows the same as `compile` gives;
 //! - `scalar`: [`Scalar`] and columns of them.
 
 mod compile;
 mod evaluate;
 pub mod functions;
+pub(crate) mod in_sql;
 mod look;
 mod nulls;
 mod parse;
@@ -45,6 +47,7 @@ use functions::Function;
 pub use look::{Look, LookKind};
 pub use parse::{Refused, Scope};
 pub use scalar::{Scalar, of_column, to_column};
+pub(crate) use sql::quoted;
 
 /// A typed expression. Its [`Display`](std::fmt::Display) is canonical SQL: equal expressions print alike, and the text
 /// parses back to the same expression (unless a column is called like one of its words, in capitals).

@@ -5,10 +5,11 @@
 //!
 //! - [`Plan`]: one metric, for the events that a reconcile adds, and for a history. It groups by all of the `by` columns, in the
 //!   order of the keys (`ordered`). In `view_rows`, its partials become rows of a batch view, and such rows are merged; `totals`
-//!   gives what all keys of a bucket add up to.
+//!   gives what all keys of a bucket add up to. `in_sql` says the same as a query, which other machines may answer.
 //! - [`SourcePlan`], in `pass`: all metrics of a source in one pass, for a micro-batch of some thousand events. It groups by every
 //!   subset of the `by` columns.
 
+pub mod in_sql;
 mod ordered;
 mod pass;
 mod totals;
@@ -150,8 +151,7 @@ impl Plan {
             let mut values = vec![kind.identity(); groups];
             fold(at, &of_rows, &mut values)?;
             columns.push(kind.column(name, &values));
-            let parts_of = values.iter().map(Value::parts).enumerate();
-            parts.push(parts_of.filter(|(_, parts)| !parts.is_empty()).collect());
+            parts.push(parts_of(&values));
         }
         Ok(Grouped { partials: DataFrame::new(groups, columns)?, parts })
     }
@@ -194,6 +194,12 @@ struct Grouped {
     partials: DataFrame,
     /// Of each measure, the rows whose value does not fit into a cell, each with several integers that merge to it.
     parts: Vec<BTreeMap<usize, Vec<i64>>>,
+}
+
+/// The values that do not fit into a cell, by their rows; see [`Grouped`].
+fn parts_of(values: &[Value]) -> BTreeMap<usize, Vec<i64>> {
+    let parts = values.iter().map(Value::parts).enumerate();
+    parts.filter(|(_, parts)| !parts.is_empty()).collect()
 }
 
 /// The column of a measure's argument.

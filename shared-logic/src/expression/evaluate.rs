@@ -195,7 +195,7 @@ fn call<'a>(function: Function, mut arguments: impl Iterator<Item = Scalar<'a>>)
 ///
 /// How `Σ` is lowered depends on the letters around it, and Polars (0.55, `strings/case.rs`) does not look at all of them.
 /// Every other letter is lowered by itself.
-fn lower(text: &str) -> String {
+pub(super) fn lower(text: &str) -> String {
     if text.contains('Σ') {
         let lowered = StringChunked::from_iter([text]).to_lowercase();
         return lowered.get(0).unwrap_or_default().to_owned();

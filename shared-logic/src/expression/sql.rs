@@ -78,7 +78,8 @@ impl Operator {
     }
 }
 
-fn quoted(name: &str) -> String {
+/// A name in quotes.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

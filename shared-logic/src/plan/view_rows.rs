@@ -31,7 +31,8 @@ impl Plan {
         self.in_parts(self.merged(rows, &self.metric.by)?)
     }
 
-    fn in_parts(&self, grouped: Grouped) -> PolarsResult<DataFrame> {
+    /// Rows in which a value that does not fit into a cell stands in several.
+    pub(super) fn in_parts(&self, grouped: Grouped) -> PolarsResult<DataFrame> {
         let Grouped { partials: mut rows, parts } = grouped;
         let groups = rows.height();
         for (at, parts) in parts.iter().enumerate().filter(|(_, parts)| !parts.is_empty()) {

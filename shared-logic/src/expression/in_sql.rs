@@ -1,0 +1,150 @@
+//! The meaning of an expression for rows, as SQL that DataFusion 55 answers as Polars does.
+//!
+//! It goes by the types of columns in memory: instants are integers of microseconds. Floats are finite, and no zero among them has a
+//! sign, because DataFusion compares floats by their bits where these differ. Each operand is written once, so that the text stays
+//! about as long as that of the catalog.
+//!
+//! Integers are calculated by functions of our own (`functions::IN_SQL`). DataFusion's `+` wraps, and what goes through its
+//! decimals is not safe either: it compares `TRY_CAST(d AS BIGINT) > 5` as `d > 5`, so a sum that 64 bits do not hold is greater, and
+//! not unknown. It looks into no function that it does not know.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::functions::Function;
+use super::sql::quoted;
+use super::{Expression, Literal, Node, Operator};
+use crate::schema::FieldType;
+
+/// For how many levels a `coalesce` counts: it is planned as conditions that hold each argument twice.
+const LEVELS_OF_COALESCE: usize = 6;
+
+impl Expression {
+    /// The expression in SQL for DataFusion 55, with the meaning of [`Expression::to_polars`]. Columns are named as the fields are,
+    /// and instants are integers of microseconds.
+    pub fn to_sql(&self) -> String {
+        Sql(self).to_string()
+    }
+
+    /// How deeply its text nests. Plans are sent from machine to machine, and what is nested too deeply is not read.
+    pub(crate) fn levels_in_sql(&self) -> usize {
+        let own = match &self.node {
+            Node::Column(_) => 0,
+            Node::Call(Function::Coalesce, _) => LEVELS_OF_COALESCE,
+            Node::Case(..) | Node::Between(..) | Node::In(..) | Node::Call(Function::Length, _) => 2,
+            Node::Minus(_) | Node::Binary(..) | Node::Call(..) if self.kind == FieldType::Float => 2,
+            _ => 1,
+        };
+        own + self.operands().into_iter().map(Expression::levels_in_sql).max().unwrap_or(0)
+    }
+}
+
+/// An expression that is written for DataFusion.
+struct Sql<'a>(&'a Expression);
+
+impl Display for Sql<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Expression { kind, node } = self.0;
+        match node {
+            Node::Column(name) => f.write_str(&quoted(name)),
+            // Rows have no measures.
+            Node::Quantile(..) => f.write_str(&literal(&Literal::Null, *kind)),
+            Node::Literal(constant) => f.write_str(&literal(constant, *kind)),
+            Node::Not(of) => write!(f, "(NOT {})", Sql(of)),
+            Node::Minus(of) => match kind {
+                FieldType::Float => write!(f, "braid_finite({} - {})", float(0.0), Sql(of)),
+                _ => write!(f, "braid_subtract({}, {})", int(0), Sql(of)),
+            },
+            Node::Binary(operator, left, right) => binary(f, *operator, *kind, left, right),
+            Node::IsNull(of) => write!(f, "({} IS NULL)", Sql(of)),
+            Node::In(of, list) => {
+                let list: Vec<String> = list.iter().map(|item| literal(item, of.kind)).collect();
+                write!(f, "({} IN ({}))", Sql(of), list.join(", "))
+            }
+            Node::Between(value, low, high) => {
+                write!(f, "({} BETWEEN {} AND {})", Sql(value), Sql(low), Sql(high))
+            }
+            Node::Case(branches, otherwise) => {
+                f.write_str("CASE")?;
+                for (condition, result) in branches {
+                    write!(f, " WHEN {} THEN {}", Sql(condition), Sql(result))?;
+                }
+                write!(f, " ELSE {} END", Sql(otherwise))
+            }
+            Node::ToFloat(of) => write!(f, "CAST({} AS DOUBLE)", Sql(of)),
+            Node::Call(function, arguments) => call(f, *function, *kind, arguments),
+        }
+    }
+}
+
+fn binary(
+    f: &mut Formatter<'_>,
+    operator: Operator,
+    kind: FieldType,
+    left: &Expression,
+    right: &Expression,
+) -> fmt::Result {
+    let (left, right) = (Sql(left), Sql(right));
+    let of_ints = match operator {
+        Operator::Add => "braid_add",
+        Operator::Subtract => "braid_subtract",
+        Operator::Multiply => "braid_multiply",
+        // Typing makes an integer of nothing else.
+        _ => "braid_remainder",
+    };
+    match kind {
+        FieldType::Int => write!(f, "{of_ints}({left}, {right})"),
+        FieldType::Float => write!(f, "braid_finite({left} {} {right})", operator.symbol()),
+        _ => write!(f, "({left} {} {right})", operator.symbol()),
+    }
+}
+
+fn call(f: &mut Formatter<'_>, function: Function, kind: FieldType, arguments: &[Expression]) -> fmt::Result {
+    let arguments: Vec<String> = arguments.iter().map(Expression::to_sql).collect();
+    let arguments = arguments.join(", ");
+    match (function, kind) {
+        (Function::Abs, FieldType::Int) => write!(f, "braid_abs({arguments})"),
+        // A whole number is its own floor and ceiling.
+        (Function::Ceil | Function::Floor, FieldType::Int) => f.write_str(&arguments),
+        // The ceiling of minus one half is a zero with a sign.
+        (Function::Ceil | Function::Floor, _) => write!(f, "braid_finite({}({arguments}))", function.name()),
+        (Function::Length, _) => write!(f, "CAST(character_length({arguments}) AS BIGINT)"),
+        // Polars lowers some letters in its own way.
+        (Function::Lower, _) => write!(f, "braid_lower({arguments})"),
+        _ => write!(f, "{}({arguments})", function.name()),
+    }
+}
+
+fn literal(literal: &Literal, kind: FieldType) -> String {
+    match literal {
+        Literal::Null => format!("CAST(NULL AS {})", type_name(kind)),
+        Literal::Bool(true) => "TRUE".to_owned(),
+        Literal::Bool(false) => "FALSE".to_owned(),
+        Literal::Int(x) | Literal::Timestamp(x) => int(*x),
+        Literal::Float(x) => float(*x),
+        Literal::String(x) => text(x),
+    }
+}
+
+fn type_name(kind: FieldType) -> &'static str {
+    match kind {
+        FieldType::Bool => "BOOLEAN",
+        FieldType::Int | FieldType::Timestamp => "BIGINT",
+        FieldType::Float => "DOUBLE",
+        FieldType::String => "VARCHAR",
+    }
+}
+
+/// An integer. As a number alone, the smallest one would be too large by its sign.
+pub(crate) fn int(x: i64) -> String {
+    format!("CAST('{x}' AS BIGINT)")
+}
+
+fn float(x: f64) -> String {
+    // A zero without a sign, and the shortest text that reads back as the same number.
+    format!("CAST('{:?}' AS DOUBLE)", x + 0.0)
+}
+
+/// A text.
+pub(crate) fn text(x: &str) -> String {
+    format!("'{}'", x.replace('\'', "''"))
+}

@@ -1,0 +1,1 @@
+//! Texts of queries, and what is made of their results.
