@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClientBuilder;
 use ::redis::cluster_async::ClusterConnection;
-use ::redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo};
+use ::redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use ::redis::io::tcp::TcpSettings;
 use ::redis::{
     Arg, AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline,
@@ -121,27 +121,26 @@ impl Cluster {
 
     /// Where the primaries are that have slots, also those that are away, and their replicas that are not known to be away.
     pub(super) async fn addresses(&mut self) -> RedisResult<BTreeSet<Address>> {
+        Ok(addresses(self.slots().await?, self.login.host())?.into_iter().flatten().flatten().collect())
+    }
+
+    /// Where the primaries are that have slots, also those that are away; `None` for one of which that is not known.
+    pub(super) async fn primaries(&mut self) -> RedisResult<BTreeSet<Option<Address>>> {
+        let ranges = addresses(self.slots().await?, self.login.host())?;
+        Ok(ranges.into_iter().filter_map(|nodes| nodes.into_iter().next()).collect())
+    }
+
+    /// Which nodes have which slots, as one of them says.
+    async fn slots(&mut self) -> RedisResult<Value> {
         let mut command = ::redis::cmd("CLUSTER");
         command.arg("SLOTS");
         let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-        let slots = self.nodes.route_command(command, routing).await?.extract_error()?;
-        addresses(slots, self.login.host())
+        self.nodes.route_command(command, routing).await?.extract_error()
     }
 
     /// How to connect to one node alone.
     pub(super) fn login(&self) -> Arc<Login> {
         Arc::clone(&self.login)
-    }
-
-    /// What each primary answers.
-    pub(super) async fn ask_primaries(&mut self, command: &Cmd) -> RedisResult<Vec<Value>> {
-        let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, Some(ResponsePolicy::Special)));
-        match self.nodes.route_command(command.clone(), routing).await? {
-            Value::Map(answers) => answers.into_iter().map(|(_, answer)| answer.extract_error()).collect(),
-            other => {
-                Err(ClientError::from((ErrorKind::UnexpectedReturnType, "no answer by node", format!("{other:?}"))))
-            }
-        }
     }
 
     /// Runs a script by its hash or, where the node does not know it, by its text.
@@ -192,11 +191,12 @@ impl fmt::Display for Address {
     }
 }
 
-/// The addresses in an answer to `CLUSTER SLOTS`: `[[first, last, [host, port, …], …], …]`. A node that does not know its own host has the
-/// one by which a node was named.
-fn addresses(slots: Value, named: &str) -> RedisResult<BTreeSet<Address>> {
-    let mut addresses = BTreeSet::new();
+/// The addresses in an answer to `CLUSTER SLOTS`, `[[first, last, [host, port, …], …], …]`, of each range that of its primary first. A node that
+/// does not know its own host has the one by which a node was named; of another one it may not know where that is.
+fn addresses(slots: Value, named: &str) -> RedisResult<Vec<Vec<Option<Address>>>> {
+    let mut ranges = Vec::new();
     for range in from_redis_value::<Vec<Vec<Value>>>(slots)? {
+        let mut nodes = Vec::new();
         for node in range.into_iter().skip(2) {
             let mut words = from_redis_value::<Vec<Value>>(node)?.into_iter();
             let (Some(host), Some(port)) = (words.next(), words.next()) else { continue };
@@ -204,12 +204,13 @@ fn addresses(slots: Value, named: &str) -> RedisResult<BTreeSet<Address>> {
             let host = host.filter(|host| !matches!(host.as_str(), "" | "0.0.0.0" | "::"));
             let host = host.unwrap_or_else(|| named.to_owned());
             // So a node says of another one that it does not know where that is. Nobody can ask it.
-            if host != "?" {
-                addresses.insert(Address { host, port: from_redis_value(port)? });
-            }
+            let is_known = host != "?";
+            let address = Address { host, port: from_redis_value(port)? };
+            nodes.push(is_known.then_some(address));
         }
+        ranges.push(nodes);
     }
-    Ok(addresses)
+    Ok(ranges)
 }
 
 /// The commands of a pipeline that belong to one slot, and their numbers in it.
@@ -300,9 +301,13 @@ mod tests {
             range(10, 10, vec![node(text(""), 7002), node(text("?"), 7003), node(text("0.0.0.0"), 7002)]),
             range(11, 16_383, vec![node(text("10.0.0.1"), 7000), node(Value::Nil, 7004)]),
         ]);
-        let named: Vec<String> =
-            addresses(slots, "redis.example").expect("read").iter().map(Address::to_string).collect();
-        assert_eq!(named, ["10.0.0.1:7000", "10.0.0.2:7001", "redis.example:7002", "redis.example:7004"]);
+        let ranges = addresses(slots, "redis.example").expect("read");
+        let text = |node: &Option<Address>| node.as_ref().map_or("?".to_owned(), Address::to_string);
+        let primaries: Vec<String> = ranges.iter().map(|nodes| text(&nodes[0])).collect();
+        assert_eq!(primaries, ["10.0.0.1:7000", "redis.example:7002", "10.0.0.1:7000"]);
+        let named: BTreeSet<String> = ranges.iter().flatten().map(text).collect();
+        let expected = ["10.0.0.1:7000", "10.0.0.2:7001", "?", "redis.example:7002", "redis.example:7004"];
+        assert!(named.iter().eq(&expected), "{named:?}");
         assert!(addresses(Value::Int(3), "redis.example").is_err());
     }
 

@@ -45,7 +45,8 @@ async fn a_look_over_many_slots_is_answered_in_its_order() {
     for (n, answer) in read.into_iter().enumerate() {
         assert_eq!(answer.ok(), (n != 7).then_some(n));
     }
-    assert!(memory(&mut connection).await.expect("it says").used > 0);
+    let memory = memory(&mut connection).await.expect("it says");
+    assert!(memory.used > 0 && memory.most.is_some() && memory.unasked.is_empty(), "{memory:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,6 +135,9 @@ async fn a_node_that_is_away_is_named_and_the_others_are_checked() {
     let unreachable = check(&mut connection).await.expect("the others are fit");
     assert!(unreachable.iter().any(|node| node.address == away), "{away} is not named: {unreachable:?}");
     assert!(unreachable.len() <= 2, "the others answer: {unreachable:?}");
+    let memory = memory(&mut connection).await.expect("the others say");
+    assert!(memory.used > 0 && memory.most.is_none(), "what one of them has is not known: {memory:?}");
+    assert_eq!(memory.unasked, [away]);
     cluster.node(2).command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.expect("set");
     let error = check(&mut connection).await.expect_err("one of the others is unfit");
     assert!(matches!(error, RedisError::Evicts { .. }), "{error}");

@@ -91,6 +91,8 @@ pub(super) struct SeenRedis {
     pub(super) used: u64,
     /// What may be used at most; `None` if Redis does not say.
     pub(super) most: Option<u64>,
+    /// Primaries of a cluster that could not be asked.
+    pub(super) unasked: Vec<String>,
 }
 
 /// Something that a replay needs.
@@ -284,6 +286,13 @@ fn room(seen: &Seen) -> Verdict {
     let all = rows.saturating_mul(ROW_BYTES).saturating_add(redis.shard_bytes);
     let needed = all.saturating_sub(redis.own_bytes);
     let mib = |bytes: u64| format!("{} MiB", integer(bytes.div_ceil(1 << 20)));
+    if !redis.unasked.is_empty() {
+        return Verdict::Unknown(format!(
+            "it takes about {}; what these primaries of the Redis Cluster have is not known, since they do not answer: {}",
+            mib(needed),
+            redis.unasked.join(", ")
+        ));
+    }
     let Some(most) = redis.most else {
         return Verdict::Unknown(format!("it takes about {}; Redis does not say how much it has", mib(needed)));
     };

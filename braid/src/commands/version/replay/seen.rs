@@ -155,7 +155,7 @@ impl Look<'_> {
             }
         }
         let memory = platform::redis::memory(&mut self.redis).await?;
-        (seen.used, seen.most) = (memory.used, memory.most);
+        (seen.used, seen.most, seen.unasked) = (memory.used, memory.most, memory.unasked);
         Ok(seen)
     }
 }

@@ -181,6 +181,7 @@ fn redis_has_to_have_room() {
         |seen: &mut Seen| {
             seen.redis.unknown = vec!["new".to_owned()];
         },
+        |seen: &mut Seen| seen.redis.unasked = vec!["10.0.0.1:6379".to_owned()],
     ] {
         let found = not_ok(unknown);
         assert!(matches!(found.as_slice(), [(_, _, false)]), "{found:?}");
