@@ -17,7 +17,7 @@
 //! - `identities`: where older copies of events lie;
 //! - `touched`: which hours hold what is counted too early;
 //! - `plan`: which days, from which files; the days are values that any process could take;
-//! - `day`: a day → files;
+//! - `day`: a day → files; `elsewhere`: which metrics a cluster counts;
 //! - `room`: how much of days is in memory at a time;
 //! - `commit`: rows, cut and definition at once (R1);
 //! - `drift`: what speed had said of these offsets, compared with what was found, and a row that keeps it;
@@ -42,6 +42,7 @@ mod compared_buckets;
 mod cut;
 mod day;
 mod drift;
+mod elsewhere;
 mod erased;
 mod erasures;
 mod error;
@@ -90,6 +91,7 @@ use self::room::{DAYS_AT_ONCE, Room};
 use self::shards::Shards;
 use self::slices::Slices;
 
+use crate::cluster::Cluster;
 use crate::index::Loads;
 use crate::progress::Progress;
 
@@ -131,6 +133,8 @@ pub struct Reconciler {
     search: settings::Search,
     /// How far other processes have loaded builds of indexes.
     loads: Loads,
+    /// The cluster that counts for it, if the setting `reconcile.engine` names one.
+    pub(crate) cluster: Option<Cluster>,
     /// How far it has come.
     progress: Progress,
     /// The setting `store.log_retention`.
@@ -156,6 +160,7 @@ impl Reconciler {
             store: settings.store.clone(),
             search: settings.search.clone(),
             loads: Loads::default(),
+            cluster: Cluster::of(settings),
             progress: Progress::new("looking for what is new"),
             log_retention: settings.store.log_retention.get(),
         }
@@ -389,6 +394,7 @@ impl Reconciler {
         archive: &Archive,
         rotated: &Rotated,
     ) -> Result<(Plan, Vec<DayDone>), MetricError> {
+        self.tell_refusal(metric);
         let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
         let (mut done, mut rows, mut buckets) = (Vec::with_capacity(plan.tasks.len()), 0, 0);
         let room = self.room();
@@ -418,7 +424,7 @@ impl Reconciler {
         view: &BatchView,
         room: &Room,
     ) -> Result<DayDone, MetricError> {
-        let done = task.count(&self.catalog, archive, view, room).await;
+        let done = task.count(&self.catalog, archive, view, room, self.cluster.as_ref()).await;
         done.map_err(|source| MetricError::Day { day: task.day.clone(), source })
     }
 

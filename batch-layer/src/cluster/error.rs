@@ -43,7 +43,9 @@ pub enum ClusterError {
         query: String,
     },
     /// It took too long.
-    #[error("the cluster did not compute {query} within {timeout:?} (setting `cluster.timeout`); do its executors run?")]
+    #[error(
+        "the cluster did not compute {query} within {timeout:?} (setting `cluster.timeout`); do its executors run?"
+    )]
     Late {
         /// The query's name.
         query: String,
@@ -61,7 +63,9 @@ pub enum ClusterError {
         source: std::io::Error,
     },
     /// The result is none that this build reads.
-    #[error("the cluster's result of {query} cannot be read: all its parts and this process need to be of the same build")]
+    #[error(
+        "the cluster's result of {query} cannot be read: all its parts and this process need to be of the same build"
+    )]
     Unreadable {
         /// The query's name.
         query: String,

@@ -50,9 +50,8 @@ impl TableFiles {
         columns: impl IntoIterator<Item = (PlSmallStr, DataType)>,
         files: Vec<String>,
     ) -> TableFiles {
-        let column = |(name, dtype): (PlSmallStr, DataType)| {
-            Some(Column { name: name.to_string(), kind: kind(&dtype)? })
-        };
+        let column =
+            |(name, dtype): (PlSmallStr, DataType)| Some(Column { name: name.to_string(), kind: kind(&dtype)? });
         TableFiles { name: name.to_owned(), columns: columns.into_iter().filter_map(column).collect(), files }
     }
 }

@@ -15,11 +15,13 @@
 //! - `pieces`: a day's event time → pieces with few enough events, and their parts;
 //! - `events`: a part → its events, with what tells copies apart;
 //! - `counted`: a part → what is counted of it;
+//! - `elsewhere`: the same of units that a cluster counts;
 //! - `found`: what is compared with what speed had said of the new events;
 //! - `output`: partials → files;
 //! - `merged`: files → fewer files with the same partials.
 
 mod counted;
+mod elsewhere;
 mod events;
 mod found;
 mod merged;
@@ -40,6 +42,7 @@ use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::measure::MeasureKind;
 use shared_logic::plan::Plan;
 use shared_logic::schema::Field as SourceField;
+use shared_logic::time::DAY_US;
 use storage::{Archive, BatchView, Run};
 
 use self::counted::{Counted, Way};
@@ -53,6 +56,7 @@ use super::room::Room;
 use super::{PARTS_AT_ONCE, compared_buckets};
 use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::Times;
+use crate::cluster::Cluster;
 
 /// A day of one metric to be counted.
 ///
@@ -133,16 +137,17 @@ pub(super) struct DayDone {
 }
 
 impl DayTask {
-    /// Counts the day, with as much of it in memory as there is `room` for.
+    /// Counts the day, with as much of it in memory as there is `room` for. A `cluster` counts much that is counted anew.
     ///
     /// # Errors
-    /// If a file cannot be read or written, or the catalog defines the metric otherwise.
+    /// If a file cannot be read or written, the catalog defines the metric otherwise, or the cluster does not answer.
     pub(super) async fn count(
         &self,
         catalog: &Catalog,
         archive: &Archive,
         view: &BatchView,
         room: &Room,
+        cluster: Option<&Cluster>,
     ) -> Result<DayDone, DayError> {
         let metric = catalog.metrics.get(&self.metric).filter(|metric| catalog.definition(metric) == self.definition);
         let metric = metric.ok_or_else(|| DayError::OtherDefinition {
@@ -162,17 +167,30 @@ impl DayTask {
             plan,
             rows_max,
             room,
+            cluster,
         };
         let mut so_far = SoFar { output, found: Found::default(), runs: Vec::new(), work: Work::default() };
         let mut again = self.units.clone();
-        let turn = if room.is_small(self.new_rows()) { None } else { room.turn().await };
+        let adds_much = self.counted.is_some() && !room.is_small(self.new_rows());
+        let mut turn = if adds_much { room.turn().await } else { None };
         day.add(&mut so_far, &mut again).await?;
+        let mut counted = None;
+        if let Some(asked) = day.asked(&again, so_far.output.rows_max())? {
+            // Others may have the turn meanwhile, and what was added is out of memory then.
+            if turn.take().is_some() {
+                so_far.output.write().await?;
+            }
+            counted = Some(asked.answer().await?);
+        }
         let reads_again = !again.is_empty() || !self.rows.is_empty();
         let _turn = match turn {
             None if reads_again => room.turn().await,
             turn => turn,
         };
-        day.recompute(&mut so_far, &again).await?;
+        match counted {
+            Some(counted) => day.take(&mut so_far, &again, counted).await?,
+            None => day.recompute(&mut so_far, &again).await?,
+        }
         day.finish(so_far, again).await
     }
 
@@ -201,6 +219,7 @@ struct Day<'a> {
     rows_max: usize,
     /// What the parts that are in memory at a time share.
     room: &'a Room,
+    cluster: Option<&'a Cluster>,
 }
 
 /// What is counted of a day so far.
@@ -299,6 +318,11 @@ impl Day<'_> {
 
     fn times(&self, units: &BTreeSet<i64>) -> Times {
         Times { starts: units.clone(), length_us: self.task.unit_us }
+    }
+
+    /// The same of a part of the day; `None` for all of its units, which are the day.
+    fn times_of_part(&self, units: &BTreeSet<i64>) -> Option<Times> {
+        ((units.len() as i64) < DAY_US / self.task.unit_us).then(|| self.times(units))
     }
 }
 

@@ -7,6 +7,7 @@ use shared_logic::contracts::batch_view::Pause;
 use shared_logic::cut::Behind;
 use storage::{BacktestNotKept, FactsNotChanged, ShardError};
 
+use crate::cluster::ClusterError;
 use crate::index::IndexError;
 use crate::rows::RowsError;
 use crate::table::TableError;
@@ -155,6 +156,9 @@ pub enum DayError {
         /// The definition that the task names.
         definition: DefinitionHash,
     },
+    /// The cluster has not counted it.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }
 
 /// Why a view was not repaired as an operator asked. Unless it says otherwise, nothing was changed.

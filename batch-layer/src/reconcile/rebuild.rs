@@ -4,15 +4,16 @@
 //!
 //! It is counted from the archive alone, day by day, into files beside the view, up to a cut of its own. That cut is
 //! chosen once and counts for nothing else. Each day that is done is kept, so a process that is killed loses those days that it was
-//! counting, two at most, and the next run continues. A run continues rebuilds for a bounded time (the setting `reconcile.rebuild_step`),
-//! after it has reconciled all other metrics.
+//! counting, two at most, or eight where a cluster counts them, and the next run continues. A run continues rebuilds for a bounded time
+//! (the setting `reconcile.rebuild_step`), after it has reconciled all other metrics.
 //!
 //! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it adds the events that
 //! lie between the rebuild's cut and the next view's, and replaces the old view in one commit. The next cut follows
 //! from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or below it. Where it
 //! lies below, the hours of events that were counted too early are recomputed. Where there is no index of identities yet, it is made
-//! of what the days are counted from, so the archive is read once. Days whose rows are retired cannot be counted: they are
-//! carried over from the view if it counts the same definition; otherwise the rebuild is refused (`retired`).
+//! of what the days are counted from, so the archive is read once, unless a cluster reads it: then it is made by the reconcile that
+//! follows. Days whose rows are retired cannot be counted: they are carried over from the view if it counts the same definition;
+//! otherwise the rebuild is refused (`retired`).
 
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan, Staged};
 use super::report::{Outcome, Reconciled, Report};
 use super::{
-    PARTS_AT_ONCE, Prepared, Reconciler, cut, erased, identities, plan, report, retired, rollback, slices, view,
+    DAYS_AT_ONCE, PARTS_AT_ONCE, Prepared, Reconciler, cut, erased, identities, plan, report, retired, rollback,
+    slices, view,
 };
 
 /// How long rebuilds may go on.
@@ -302,16 +304,19 @@ impl Reconciler {
         }
         let source = &self.catalog.sources[&metric.source];
         let (files, facts) = (self.files(archive, source).await?, archive.facts());
-        // What is read to be counted is not read again to be indexed.
-        let identified = !source.event_id.is_empty()
+        // What is read to be counted is not read again to be indexed. What a cluster reads is not seen here.
+        self.tell_refusal(metric);
+        let is_elsewhere = self.is_counted_elsewhere(metric);
+        let identified = !is_elsewhere
+            && !source.event_id.is_empty()
             && facts.retired_before.is_none()
             && !identities::is_begun(archive, source).await?;
         let tasks = plan::days_left(rebuild, metric, &facts, files, identified);
-        let room = self.room();
+        let (room, at_once) = (self.room(), if is_elsewhere { DAYS_AT_ONCE } else { PARTS_AT_ONCE });
         let (mut waiting, mut left, mut counting) = (tasks.iter(), tasks.iter(), FuturesOrdered::new());
         loop {
             // At least one, and those that are begun are finished.
-            while counting.len() < PARTS_AT_ONCE
+            while counting.len() < at_once
                 && (waiting.len() == tasks.len() || !turn.is_over())
                 && let Some(task) = waiting.next()
             {

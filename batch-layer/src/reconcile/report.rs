@@ -83,6 +83,8 @@ pub struct Changed {
 pub struct Work {
     /// Archive rows of which any column was read, wanted or not, and entries of the index of identities.
     pub rows_read: u64,
+    /// Archive rows that a cluster read to count days anew, at most, besides these.
+    pub elsewhere: u64,
     /// New events without an older copy.
     pub added: u64,
     /// Identities of new events that were looked up in the index.
@@ -98,6 +100,7 @@ pub struct Work {
 impl AddAssign for Work {
     fn add_assign(&mut self, other: Work) {
         self.rows_read += other.rows_read;
+        self.elsewhere += other.elsewhere;
         self.added += other.added;
         self.looked_up += other.looked_up;
         self.recomputed += other.recomputed;
@@ -143,10 +146,20 @@ impl Report {
         let took_ms = took.as_millis();
         match outcome {
             Outcome::Changed(Changed { version, days, rows, rebuilt, work, .. }) => {
-                let Work { rows_read, added, looked_up, recomputed, unreplaced, unproven } = *work;
+                let Work { rows_read, elsewhere, added, looked_up, recomputed, unreplaced, unproven } = *work;
                 info!(
                     metric,
-                    version, days, rows, rebuilt, rows_read, added, looked_up, recomputed, took_ms, "reconciled"
+                    version,
+                    days,
+                    rows,
+                    rebuilt,
+                    rows_read,
+                    elsewhere,
+                    added,
+                    looked_up,
+                    recomputed,
+                    took_ms,
+                    "reconciled"
                 );
                 if unreplaced + unproven > 0 {
                     warn!(metric, unreplaced, unproven, "events of retired days were left out");
@@ -184,12 +197,15 @@ impl fmt::Display for Report {
         match outcome {
             Outcome::Changed(Changed { version, days, rows, rebuilt, work, .. }) => {
                 let how = if *rebuilt { " (rebuilt)" } else { "" };
-                let Work { rows_read, added, looked_up, recomputed, unreplaced, unproven } = work;
+                let Work { rows_read, elsewhere, added, looked_up, recomputed, unreplaced, unproven } = work;
                 write!(
                     f,
                     "{metric}: version {version}, {rows} rows written in {days} days{how} in {took_ms} ms; {rows_read} archive rows \
                      read, {added} events added, {looked_up} identities looked up, {recomputed} hours recomputed"
                 )?;
+                if *elsewhere > 0 {
+                    write!(f, "; besides, a cluster read {elsewhere} archive rows")?;
+                }
                 if unreplaced + unproven > 0 {
                     write!(
                         f,

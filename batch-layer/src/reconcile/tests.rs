@@ -162,6 +162,7 @@ async fn a_task_of_another_definition_is_refused() {
     let mut bench = Bench::new().await;
     bench.archived(&[1]).await;
     let task = DayTask { definition: "00000000000000aa".parse().expect("16 digits"), ..bench.task().await };
-    let refused = task.count(&bench.reconciler.catalog, &bench.archive, &bench.view().await, &Room::new(100)).await;
+    let (catalog, view) = (&bench.reconciler.catalog, bench.view().await);
+    let refused = task.count(catalog, &bench.archive, &view, &Room::new(100), None).await;
     assert!(matches!(refused, Err(DayError::OtherDefinition { .. })));
 }

@@ -50,6 +50,11 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// About how many partials are in memory at a time.
+    pub(super) fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
     /// Adds partials, in the columns of [`Plan::view_rows`].
     pub(super) async fn push(&mut self, partials: DataFrame) -> Result<(), DayError> {
         // So a part that fills a file by itself is not merged with others, with which it has hardly a key and bucket in common.
@@ -109,7 +114,8 @@ impl<'a> Output<'a> {
         Ok(self.files)
     }
 
-    async fn write(&mut self) -> Result<(), DayError> {
+    /// Writes what is in memory.
+    pub(super) async fn write(&mut self) -> Result<(), DayError> {
         let mut frames = std::mem::take(&mut self.frames).into_iter();
         self.rows = 0;
         let Some(mut rows) = frames.next() else { return Ok(()) };

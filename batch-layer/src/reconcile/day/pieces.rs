@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::*;
 use shared_logic::log::OffsetRange;
-use shared_logic::time::{DAY_US, bucket_start};
+use shared_logic::time::bucket_start;
 
 use super::Day;
 use crate::archive_rows::scan::{Scan, Times, Wanted};
@@ -55,9 +55,7 @@ impl Day<'_> {
         ranges: &[OffsetRange],
         units: Option<&BTreeSet<i64>>,
     ) -> Result<(Vec<Piece>, u64), DayError> {
-        // All units of a day are the day.
-        let is_part = |units: &&BTreeSet<i64>| (units.len() as i64) < DAY_US / self.task.unit_us;
-        let times = units.filter(is_part).map(|units| self.times(units));
+        let times = units.and_then(|units| self.times_of_part(units));
         let rows = self.task.rows_in(ranges);
         if rows <= self.rows_max as u64 {
             return Ok((vec![Piece { times, count: 1, rows }], 0));
