@@ -1,19 +1,24 @@
 //! The program `braid-cluster`: a scheduler, executors and a client of DataFusion Ballista, for reconciles of archives that are too large
 //! for one machine.
 //!
-//! A reconcile writes an *order* for each day that others are to count, and runs `braid-cluster count ORDER`. That is one query of one row,
-//! `SELECT count_order('ORDER')`, so the scheduler gives it to an executor that has a free slot, and again to another one if the first is
-//! lost. The function starts `batch-layer count ORDER`, which reads the order from the store, counts, and writes the answer there. So
-//! Ballista decides where and how often, and no line here knows what is counted.
+//! A reconcile says what it counts as SQL, and runs `braid-cluster query`, which lets a cluster answer that: executors read the archive's
+//! files and group their events, and the rows of the answer go back through a pipe. What events are and what measures add up to is
+//! decided by `shared-logic`, which has written the query; executors have its registered functions.
 //!
 //! - `scheduler`, `executor`: the two kinds of processes of a cluster;
-//! - `function`: what executors run;
-//! - `client`: an order → a query.
+//! - `query`: a request → its answer, in `frames`;
+//! - `session`: how queries are planned and run, with `functions` and `stores`;
+//! - `equality`: a test that SQL counts what Polars does.
 
-mod client;
+#[cfg(test)]
+mod equality;
 mod executor;
-mod function;
+mod frames;
+mod functions;
+mod query;
 mod scheduler;
+mod session;
+mod stores;
 
 use clap::{Parser, Subcommand};
 
@@ -22,10 +27,10 @@ const LOGGED: &str = "warn,braid_cluster=info";
 /// Plans are walked by recursion. In bytes.
 const STACK: usize = 16 << 20;
 
-/// Counts days of a reconcile on several machines.
+/// Counts days of a reconcile, and the rows of reports, on several machines.
 ///
-/// A cluster is one scheduler and any number of executors. Set `reconcile.engine` to `ballista` and `cluster.scheduler` to the
-/// scheduler's address, and `batch-layer` sends it the days that it has to count.
+/// A cluster is one scheduler and any number of executors. Set `reconcile.engine` to `ballista://HOST:PORT`, the scheduler's address, and
+/// `batch-layer` asks it what is large enough.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -37,7 +42,11 @@ struct Args {
 enum Command {
     Scheduler(scheduler::SchedulerArgs),
     Executor(executor::ExecutorArgs),
-    Count(client::CountArgs),
+    /// Reads a request from standard input, and writes the cluster's answer to standard output; `batch-layer` runs this
+    ///
+    /// The request is JSON, and the answer pieces of Parquet, each behind its length of 8 bytes, with a length of 0 behind the last one.
+    /// The exit code is 0 once all is written, and 1 if the query fails; standard error says why. It ends once nobody reads the answer.
+    Query,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -48,7 +57,7 @@ fn main() -> anyhow::Result<()> {
         match args.command {
             Command::Scheduler(args) => scheduler::run(args).await,
             Command::Executor(args) => executor::run(args).await,
-            Command::Count(args) => client::count(args).await,
+            Command::Query => query::run().await,
         }
     })
 }
@@ -58,6 +67,16 @@ fn address(text: &str) -> Result<(String, u16), String> {
     let wrong = || format!("{text:?} is not HOST:PORT, such as scheduler:50050");
     let (host, port) = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).ok_or_else(wrong)?;
     Ok((host.to_owned(), port.parse().map_err(|_| wrong())?))
+}
+
+/// Reads an amount in bytes, with its unit.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 3] = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let wrong = || format!("{text:?} is not a size such as 512MiB or 8GiB");
+    let read = UNITS.iter().find_map(|(unit, bits)| Some((text.strip_suffix(*unit)?, *bits)));
+    let (number, bits) = read.ok_or_else(wrong)?;
+    let number: u64 = number.trim_end().parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << bits).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -81,13 +100,20 @@ mod tests {
     }
 
     #[test]
-    fn what_an_executor_runs_stands_behind_two_dashes() {
+    fn a_size_has_a_unit() {
+        assert_eq!((size("64MiB"), size("2 GiB"), size("0KiB")), (Ok(64 << 20), Ok(2 << 30), Ok(0)));
+        for text in ["", "64", "MiB", "-1MiB", "64MB", "99999999999999GiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_executor_is_told_its_slots_and_its_memory() {
         let parsed = |line: &str| Args::try_parse_from(line.split(' ')).map(|args| args.command);
-        let command = parsed("braid-cluster executor --slots 2 -- /opt/batch-layer --settings s.toml").expect("valid");
-        assert!(
-            matches!(command, Command::Executor(args) if args.worker == ["/opt/batch-layer", "--settings", "s.toml"])
-        );
-        assert!(parsed("braid-cluster executor batch-layer").is_err());
-        assert!(parsed("braid-cluster count").is_err());
+        assert!(matches!(parsed("braid-cluster executor --slots 2 --memory 1GiB"), Ok(Command::Executor(_))));
+        assert!(matches!(parsed("braid-cluster query"), Ok(Command::Query)));
+        for line in ["executor --memory 1", "executor --slots 0", "executor -- batch-layer", "query v1/m/7", "count v1/m/7"] {
+            assert!(parsed(&format!("braid-cluster {line}")).is_err(), "{line}");
+        }
     }
 }
