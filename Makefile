@@ -54,10 +54,10 @@ test-cdc: ## a table that follows a real PostgreSQL, by Debezium's connector in 
 	jars=$$(e2e-tests/connect-jars.sh) && \
 	BRAID_TEST_CDC=$$jars RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test e2e cdc
 
-# The cluster's program has a workspace of its own, with DataFusion; it is built apart from all others.
+# The cluster's program has a workspace of its own, with DataFusion; of ours it needs `shared-logic` alone. It is built apart from all others.
 CLUSTER = --manifest-path cluster/Cargo.toml --target-dir $(TARGET)/cluster
 
-test-cluster: ## a rebuild and reconciles counted by a Ballista cluster of real processes, with kills; not part of .ci/run
+test-cluster: ## a reconcile, rebuilds and a report counted by a Ballista cluster of real processes, with kills; not part of .ci/run
 	@deploy/install.sh test-cluster
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) build --locked $(CLUSTER)

@@ -23,7 +23,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// What a cluster counts; and what it does not, because its measure is a sketch.
 const COUNTED: [&str; 2] = [METRIC, "pages"];
 const REFUSED: &str = "watchers";
-const WHY: &str = "the measure `users` is a sketch";
+const WHY: &str = "`users` is a sketch";
 /// The same report twice: computed by one process, and by a cluster.
 const REPORTS: [&str; 2] = ["by_one_process", "by_a_cluster"];
 
@@ -134,7 +134,7 @@ impl Play {
         self.cluster.kill_scheduler();
         let ended = reconcile.end(DEADLINE).await?;
         ensure!(!ended.success(), "it has reconciled without a scheduler");
-        ensure!(reconcile.output()?.contains(&self.cluster.address), "it does not name the cluster that is away");
+        ensure!(reconcile.output()?.contains("the cluster did not compute"), "it does not say why it has failed");
         ensure!(self.version()? == version, "it has committed something");
         self.is_still(METRIC, &before).context("the scheduler was killed")?;
         self.stage.is_exact(&self.traffic.oracle).await.context("without a scheduler")?;
