@@ -226,8 +226,8 @@ impl Reconciler {
         for report in self.reports_of(&source.name) {
             let days = self.storage.erased_days(&self.whole, report).await?;
             let over_us = platform::clock::now_us().saturating_sub(micros(self.log_retention));
-            let is_forgotten = self.storage.forget_report_before(&report.name, before_us, over_us).await?;
-            is_done &= days.due.is_empty() && is_forgotten;
+            is_done &=
+                days.due.is_empty() && self.storage.forget_report_before(&report.name, before_us, over_us).await?;
         }
         for backtest in self.storage.backtests().await? {
             if !backtest.is_of(&source.name).await? {
