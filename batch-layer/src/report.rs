@@ -7,7 +7,7 @@
 //!
 //! - `arrived`: what had arrived when a day was settled (P2);
 //! - `ready`: whether view and archives hold it, or what is waited for (P2);
-//! - `build`: the view's rows of a day → the report's (P1);
+//! - `build`: the view's rows of a day → the report's (P1); `elsewhere`: what of that a cluster does;
 //! - `commit`: these in the place of those of before (P1);
 //! - `run`: which days, in which order, and for how long they are waited for (P3);
 //! - `outcome`: what a run did;
@@ -17,6 +17,7 @@ mod arrived;
 mod build;
 pub(crate) mod command;
 mod commit;
+mod elsewhere;
 mod outcome;
 mod ready;
 mod run;
@@ -29,6 +30,7 @@ use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Report};
 use storage::Storage;
 
+use crate::cluster::{Cluster, ClusterError};
 use crate::progress::Progress;
 use crate::reconcile::Reconciler;
 use crate::rows::RowsError;
@@ -52,6 +54,8 @@ pub struct Reporter {
     arrivals: Arrivals,
     /// The same of the days that are written anew after an erasure. A report may wait for one of each at a time.
     erased: Arrivals,
+    /// The cluster that merges rows for it, if the setting `reconcile.engine` names one.
+    cluster: Option<Cluster>,
     progress: Progress,
 }
 
@@ -69,6 +73,9 @@ pub enum ReportError {
     /// A table could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
+    /// The cluster has not merged the view's rows.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The rows of a table that is joined could not be had.
     #[error("cannot join the table `{table}`")]
     Table {
@@ -139,17 +146,19 @@ impl Reporter {
     pub fn new(settings: &Settings, storage: &Storage, catalog: &Catalog) -> Reporter {
         let ends = Arc::new(KafkaEnds::new(&settings.kafka));
         let (reconcile, checkpoint_every) = (settings.reconcile.clone(), settings.archive.checkpoint_every);
-        Reporter::with(Arc::new(catalog.clone()), storage, reconcile, checkpoint_every, ends)
+        let reporter = Reporter::with(Arc::new(catalog.clone()), storage, reconcile, checkpoint_every, ends);
+        Reporter { cluster: Cluster::of(settings), ..reporter }
     }
 
     /// The same as a reconciler has them.
     pub(crate) fn of(reconciler: &Reconciler) -> Reporter {
-        let Reconciler { whole, storage, settings, kafka, checkpoint_every, .. } = reconciler;
+        let Reconciler { whole, storage, settings, kafka, checkpoint_every, cluster, .. } = reconciler;
         let ends = Arc::new(KafkaEnds::new(kafka));
-        Reporter::with(Arc::clone(whole), storage, settings.clone(), *checkpoint_every, ends)
+        let reporter = Reporter::with(Arc::clone(whole), storage, settings.clone(), *checkpoint_every, ends);
+        Reporter { cluster: cluster.clone(), ..reporter }
     }
 
-    /// With another one who says where topics end.
+    /// With another one who says where topics end, and without a cluster.
     pub(crate) fn with(
         catalog: Arc<Catalog>,
         storage: &Storage,
@@ -158,8 +167,8 @@ impl Reporter {
         ends: Arc<dyn LogEnds>,
     ) -> Reporter {
         let progress = Progress::new("looking for what is due");
-        let (arrivals, erased) = (Arrivals::default(), Arrivals::default());
-        Reporter { catalog, storage: storage.clone(), settings, checkpoint_every, ends, arrivals, erased, progress }
+        let (arrivals, erased, storage) = (Arrivals::default(), Arrivals::default(), storage.clone());
+        Reporter { catalog, storage, settings, checkpoint_every, ends, arrivals, erased, cluster: None, progress }
     }
 
     /// The same for days that are written anew after an erasure: what is known of a day that is waited for besides stays known.

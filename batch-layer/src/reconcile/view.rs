@@ -30,7 +30,7 @@ pub(crate) fn columns_in_memory(source: &Source, metric: &Metric) -> Schema {
 }
 
 /// The columns of a metric's view, without its partition column.
-pub(super) fn columns(source: &Source, metric: &Metric) -> Schema {
+pub(crate) fn columns(source: &Source, metric: &Metric) -> Schema {
     let by = metric
         .by
         .iter()

@@ -1,4 +1,5 @@
-//! The view's rows of a day → the rows of the report (P1). In memory are the keys of a day, and a few row groups of the view.
+//! The view's rows of a day → the rows of the report (P1). In memory are the keys of a day, and a few row groups of the view, unless a
+//! cluster merges these.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,11 +48,20 @@ impl Reporter {
             .max(1);
         let days = day_of(times.from_us)..=day_of(times.to_us - 1);
         let is_wanted = |part: &DataFile| part.may_hold(BUCKET, times.from_us, times.to_us - 1);
+        let is_of_days = |file: &DataFile| parse_day(&file.partition).is_some_and(|day| days.contains(&day));
+        let mut files = view.files().await?;
+        files.retain(|file| is_of_days(file) && is_wanted(file));
+        if let Some(rows) = self.merged_elsewhere(report, times, (view, files.as_slice()), &plan, rows_max).await? {
+            let is_empty = rows.height() == 0;
+            // A key may have several rows, and its pieces may lie apart.
+            return Ok(if is_empty {
+                DataFrame::empty_with_schema(&columns)
+            } else {
+                merged(&plan, view, rows).await?
+            });
+        }
         let (mut rows, mut room): (Option<DataFrame>, usize) = (None, rows_max);
-        for file in view.files().await? {
-            if !parse_day(&file.partition).is_some_and(|day| days.contains(&day)) {
-                continue;
-            }
+        for file in files {
             for group in view.row_groups(&file, &columns, is_wanted).await? {
                 let more = group.read(move |rows| of_period(rows, times)).await?;
                 let mut all = match rows.take() {
@@ -96,6 +106,6 @@ fn of_period(mut rows: DataFrame, times: TimeRange) -> PolarsResult<DataFrame> {
     Ok(rows)
 }
 
-fn frame_error(view: &BatchView, source: PolarsError) -> StoreError {
+pub(super) fn frame_error(view: &BatchView, source: PolarsError) -> StoreError {
     StoreError::Frame { operation: "merge rows", table: view.path().to_owned(), source }
 }
