@@ -92,13 +92,14 @@ impl Play {
             self.elsewhere.batch(&["rebuild", metric])?.success(DEADLINE).await?;
             self.is_still(metric, &reconciled).context("rebuilt by a cluster")?;
         }
-        let ended = self.has_worked(&executors, ended)?;
+        self.has_worked(&executors, ended)?;
 
         // What is added stands in rows of its own, which a report merges.
         self.send(SOME).await?;
         self.elsewhere.reconcile().await?;
         self.stage.authoritative_total().await?;
         self.stage.is_exact(&self.traffic.oracle).await.context("added to")?;
+        let ended = self.has_worked(&executors, 0)?;
         let date = rfc3339(self.stage.now_us - DAY_US)[..10].to_owned();
         for (deployment, report) in [&self.stage.deployment, &self.elsewhere].into_iter().zip(REPORTS) {
             let run = ["report", "run", report, "--date", date.as_str(), "--wait", "1m"];
