@@ -7,6 +7,7 @@
 //! - `changes`: catalogs that come and go, whose rules differ (R11);
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `drift`: what speed had said in a real Redis, compared with what is found;
+//! - `elsewhere`: what a cluster is asked for;
 //! - `ended_logs`: what logs cost that are over;
 //! - `erasures`: what was erased, in views, rebuilds and indexes;
 //! - `imports`: files beside a topic;
@@ -31,6 +32,7 @@ mod by_hand;
 mod changes;
 mod copies;
 mod drift;
+mod elsewhere;
 mod ended_logs;
 mod erasures;
 mod imports;

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use platform::store::Committed;
 use polars::prelude::*;
+use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::contracts::report::DateNote;
 use shared_logic::log::Offsets;
+use shared_logic::schema::INSTANT;
+use shared_logic::time::{DAY_US, TimeRange, parse_day};
 use storage::ReportTable;
 
 use super::*;
+use crate::reconcile::view;
 use crate::stream::TopicEnds;
 
 const CATALOG: &str = r#"
@@ -218,4 +223,34 @@ async fn columns_are_added_and_none_gets_another_type() {
     texts.with_column(Column::new("score".into(), ["a"])).expect("as long");
     let refused = other.commit(report, &mut bench.table().await, DATE, texts, of_date).await;
     assert!(matches!(&refused, Err(ReportError::OtherType { column, .. }) if column == "score"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_view_are_merged_by_the_cluster_if_they_are_many_enough() {
+    let bench = Bench::new(CATALOG);
+    let Reporter { catalog, storage, .. } = &bench.reporter;
+    let metric = &catalog.metrics["clicks"];
+    let columns = view::columns(&catalog.sources["clicks"], metric);
+    let mut of_metric = storage.create_batch_view("clicks", &columns).await.expect("created");
+    let from_us = parse_day(DATE).expect("a day") * DAY_US;
+    let rows = df!(BUCKET => [from_us, from_us], "user_id" => ["a", "a"], "clicks" => [1_i64, 2]).expect("rows");
+    let rows = rows.lazy().with_column(col(BUCKET).cast(INSTANT)).collect().expect("instants");
+    let file = of_metric.write(DATE, rows, &[BUCKET]).await.expect("written");
+    let commit = of_metric.begin("TEST").adding([file]);
+    assert!(matches!(of_metric.commit(commit, None).await, Ok(Committed::At(_))));
+    let times = TimeRange { from_us, to_us: from_us + DAY_US };
+    // The program that asks is not there.
+    let merged = async |rows_min: u64| {
+        let mut settings = Settings::default();
+        settings.reconcile.engine = "ballista://localhost:1".parse().expect("an engine");
+        settings.cluster.program = "braid-cluster-that-is-not-built".into();
+        settings.cluster.rows_min = rows_min;
+        let reporter = Reporter { cluster: Cluster::of(&settings), ..bench.reporter.clone() };
+        reporter.rows(bench.report(), times, &of_metric, BTreeMap::new()).await
+    };
+    let asked = merged(2).await;
+    assert!(matches!(asked, Err(ReportError::Cluster(ClusterError::NoProgram { .. }))), "{asked:?}");
+    let here = merged(3).await.expect("merged");
+    assert_eq!(here.column("clicks").expect("there").i64().expect("integers").get(0), Some(3));
+    assert_eq!(here.height(), 1);
 }
