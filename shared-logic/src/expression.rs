@@ -21,6 +21,7 @@
 //! - `compile`: [`Expression`] → `polars::prelude::Expr`, for columns of rows;
 //! - `in_sql`: [`Expression`] → SQL that means the same to DataFusion, for rows on other machines;
 //! - `evaluate`: the [`Scalar`] of one row, or of merged measures; for rows the same as `compile` gives;
+//! - `lower_case`: what that and SQL's functions call to lower a text;
 //! - `scalar`: [`Scalar`] and columns of them.
 
 mod compile;
@@ -28,6 +29,7 @@ mod evaluate;
 pub mod functions;
 pub(crate) mod in_sql;
 mod look;
+mod lower_case;
 mod nulls;
 mod parse;
 mod scalar;

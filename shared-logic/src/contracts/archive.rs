@@ -27,6 +27,7 @@ pub use schemas::{ArchivedSchema, schema_path};
 
 use polars::prelude::{DataType, PlSmallStr, Schema};
 
+use crate::plan::in_sql::RecordColumns;
 use crate::rejection::Reason;
 use crate::schema::Field;
 
@@ -70,6 +71,9 @@ pub const ERROR: &str = "_error";
 /// The error of a record that was an event and is erased. Its row keeps where the record lay, its timestamp and its short hash, by
 /// which R12 compares it with the log, and nothing else. No decoder gives this reason, and no decoder sees such a row again.
 pub const ERASED: &str = "erased";
+
+/// The columns of a record that a query of events reads.
+pub const RECORD: RecordColumns = RecordColumns { log: LOG, partition: PARTITION, offset: OFFSET, error: ERROR };
 
 /// Whether a row with that error is a reject: neither a mark of a stream, nor a delete of a table, nor erased.
 pub fn is_reject(error: &str) -> bool {

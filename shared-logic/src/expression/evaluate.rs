@@ -7,9 +7,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use polars::prelude::{StringChunked, StringNameSpaceImpl};
-
 use super::functions::Function;
+use super::lower_case::lower;
 use super::{Expression, Literal, Node, Operator, Scalar};
 use crate::measure::Value;
 
@@ -189,16 +188,4 @@ fn call<'a>(function: Function, mut arguments: impl Iterator<Item = Scalar<'a>>)
         (Function::Upper, String(text), _) => String(text.to_uppercase().into()),
         _ => Null,
     }
-}
-
-/// The text in lower case, as Polars has it.
-///
-/// How `Σ` is lowered depends on the letters around it, and Polars (0.55, `strings/case.rs`) does not look at all of them.
-/// Every other letter is lowered by itself.
-pub(super) fn lower(text: &str) -> String {
-    if text.contains('Σ') {
-        let lowered = StringChunked::from_iter([text]).to_lowercase();
-        return lowered.get(0).unwrap_or_default().to_owned();
-    }
-    text.to_lowercase()
 }

@@ -148,3 +148,75 @@ fn float(x: f64) -> String {
 pub(crate) fn text(x: &str) -> String {
     format!("'{}'", x.replace('\'', "''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::Scope;
+    use crate::schema::Field;
+
+    fn parse(text: &str) -> Expression {
+        let field = |(name, kind): (&str, FieldType)| Field::new(name, kind, true);
+        let fields = [
+            ("a", FieldType::Int),
+            ("b", FieldType::Int),
+            ("x", FieldType::Float),
+            ("s", FieldType::String),
+            ("p", FieldType::Bool),
+            ("at", FieldType::Timestamp),
+            ("videoId", FieldType::String),
+        ];
+        Expression::parse(text, &Scope::of_fields(&fields.map(field)))
+            .unwrap_or_else(|refused| panic!("{text}: {refused}"))
+    }
+
+    #[test]
+    fn each_part_of_an_expression_is_written_for_datafusion() {
+        let table = [
+            ("videoId = 'it''s'", r#"("videoId" = 'it''s')"#),
+            ("a + b", r#"braid_add("a", "b")"#),
+            ("a - b * 2", r#"braid_subtract("a", braid_multiply("b", CAST('2' AS BIGINT)))"#),
+            ("-a % b", r#"braid_remainder(braid_subtract(CAST('0' AS BIGINT), "a"), "b")"#),
+            ("a + x", r#"braid_finite(CAST("a" AS DOUBLE) + "x")"#),
+            ("a / b", r#"braid_finite(CAST("a" AS DOUBLE) / CAST("b" AS DOUBLE))"#),
+            ("x % 0.5", r#"braid_finite("x" % CAST('0.5' AS DOUBLE))"#),
+            ("-x", r#"braid_finite(CAST('0.0' AS DOUBLE) - "x")"#),
+            ("x > 1e300", r#"("x" > CAST('1e300' AS DOUBLE))"#),
+            ("a > 1 AND NOT p", r#"(("a" > CAST('1' AS BIGINT)) AND (NOT "p"))"#),
+            ("p = TRUE OR s IS NULL", r#"(("p" = TRUE) OR ("s" IS NULL))"#),
+            ("a IN (1, 2)", r#"("a" IN (CAST('1' AS BIGINT), CAST('2' AS BIGINT)))"#),
+            ("s IN ('u', 'v')", r#"("s" IN ('u', 'v'))"#),
+            ("a BETWEEN b AND 7", r#"("a" BETWEEN "b" AND CAST('7' AS BIGINT))"#),
+            ("at < '1970-01-01T00:00:01Z'", r#"("at" < CAST('1000000' AS BIGINT))"#),
+            ("CASE WHEN p THEN s ELSE NULL END", r#"CASE WHEN "p" THEN "s" ELSE CAST(NULL AS VARCHAR) END"#),
+            ("coalesce(x, 0.0)", r#"coalesce("x", CAST('0.0' AS DOUBLE))"#),
+            ("abs(a)", r#"braid_abs("a")"#),
+            ("abs(x)", r#"abs("x")"#),
+            ("ceil(a)", r#""a""#),
+            ("floor(x)", r#"braid_finite(floor("x"))"#),
+            ("length(s)", r#"CAST(character_length("s") AS BIGINT)"#),
+            ("lower(s) = upper(s)", r#"(braid_lower("s") = upper("s"))"#),
+            ("starts_with(s, 'a%')", r#"starts_with("s", 'a%')"#),
+            ("url_path(s)", r#"url_path("s")"#),
+            ("distance_km(x, a, x, 1)", r#"distance_km("x", CAST("a" AS DOUBLE), "x", CAST('1.0' AS DOUBLE))"#),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse(text).to_sql(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_integer_and_a_zero_with_a_sign_are_literals() {
+        assert_eq!(int(i64::MIN), "CAST('-9223372036854775808' AS BIGINT)");
+        assert_eq!(float(-0.0), "CAST('0.0' AS DOUBLE)");
+    }
+
+    #[test]
+    fn levels_are_those_of_the_deepest_operand() {
+        for (text, levels) in
+            [("a", 0), ("a + b", 1), ("x + x", 2), ("a + b * 2 > 3", 4), ("coalesce(a, b) = abs(a)", 7)]
+        {
+            assert_eq!(parse(text).levels_in_sql(), levels, "{text}");
+        }
+    }
+}

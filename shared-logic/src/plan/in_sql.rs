@@ -52,11 +52,26 @@ pub struct EventTable {
     pub columns: Vec<(PlSmallStr, String)>,
 }
 
+/// The columns of a record that a query reads. They are the archive's, in each table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordColumns {
+    /// The log's id, a text.
+    pub log: &'static str,
+    /// The partition's number.
+    pub partition: &'static str,
+    /// The offset.
+    pub offset: &'static str,
+    /// Why the record is no event: a text, or null if it is one.
+    pub error: &'static str,
+}
+
 /// Which events are counted.
 #[derive(Debug, Clone, Copy)]
 pub struct EventsInSql<'a> {
-    /// Where they are: tables of the archive, or of what is decoded of it. All of a record's own columns are in each. At least one.
+    /// Where they are: tables of the archive, or of what is decoded of it; at least one.
     pub tables: &'a [EventTable],
+    /// The columns of a record in these.
+    pub record: RecordColumns,
     /// The logs, in the order in which the archive first saw them.
     pub logs: &'a [String],
     /// Where their records lie.

@@ -4,11 +4,9 @@
 //! alone is evaluated, and events are grouped.
 
 use super::cell::Cell;
-use super::{EventTable, EventsInSql, InSql};
-use crate::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
+use super::{EventTable, EventsInSql, InSql, RecordColumns};
 use crate::expression::in_sql::{int, text};
 use crate::expression::{Expression, quoted};
-use crate::log::OffsetRange;
 use crate::partial::BUCKET;
 use crate::plan::{Plan, argument};
 use crate::schema::{Field, FieldType};
@@ -50,13 +48,13 @@ impl InSql<'_> {
         let evaluated: Vec<String> = metric.by.iter().map(key).chain([bucket]).chain(arguments).collect();
         // A condition does not choose among copies: the first one is the event, and is counted or not.
         let first = (!source.event_id.is_empty()).then(|| format!("{} = 1", quoted(COPY)));
-        let conditions: Vec<String> =
-            first.into_iter().chain(metric.filter.as_ref().map(|filter| filter.to_sql())).collect();
-        let conditions = match conditions.is_empty() {
-            true => String::new(),
-            false => format!(" WHERE {}", conditions.join(" AND ")),
-        };
-        format!("SELECT {} FROM ({}) AS numbered{conditions}", evaluated.join(", "), self.numbered(events))
+        let conditions: Vec<String> = first.into_iter().chain(metric.filter.as_ref().map(Expression::to_sql)).collect();
+        let mut query = format!("SELECT {} FROM ({}) AS numbered", evaluated.join(", "), self.numbered(events));
+        if !conditions.is_empty() {
+            query += " WHERE ";
+            query += &conditions.join(" AND ");
+        }
+        query
     }
 
     /// The fields of events in those ranges and times, each event with its number among its copies.
@@ -65,19 +63,20 @@ impl InSql<'_> {
         let mut columns: Vec<String> = self.fields().map(|field| quoted(&field.name)).collect();
         if !source.event_id.is_empty() {
             let identity = source.event_id.iter().chain([&source.event_time]).map(|name| quoted(name));
-            let place = log_number(events.logs).into_iter().chain([quoted(PARTITION), quoted(OFFSET)]);
+            let RecordColumns { partition, offset, .. } = events.record;
+            let place = log_number(events).into_iter().chain([quoted(partition), quoted(offset)]);
             let (identity, place): (Vec<String>, Vec<String>) = (identity.collect(), place.collect());
             let (identity, place) = (identity.join(", "), place.join(", "));
             columns.push(format!("row_number() OVER (PARTITION BY {identity} ORDER BY {place}) AS {}", quoted(COPY)));
         }
-        let read: Vec<String> = events.tables.iter().map(|table| self.read(table)).collect();
-        let wanted: Vec<String> = [within(events.ranges)].into_iter().chain(self.at_times(events)).collect();
+        let read: Vec<String> = events.tables.iter().map(|table| self.read(table, &events.record)).collect();
+        let wanted: Vec<String> = [within(events)].into_iter().chain(self.at_times(events)).collect();
         let (columns, read) = (columns.join(", "), read.join(" UNION ALL "));
         format!("SELECT {columns} FROM ({read}) AS read WHERE {}", wanted.join(" AND "))
     }
 
     /// The events of a table, with the types that their fields have in memory.
-    fn read(&self, table: &EventTable) -> String {
+    fn read(&self, table: &EventTable, record: &RecordColumns) -> String {
         let column_of = |field: &Field| {
             let column = table.columns.iter().find(|(_, name)| *name == field.name);
             quoted(column.map_or(field.name.as_str(), |(column, _)| column.as_str()))
@@ -90,9 +89,12 @@ impl InSql<'_> {
                 _ => format!("{column} AS {name}"),
             }
         };
-        let columns: Vec<String> =
-            [LOG, PARTITION, OFFSET].map(quoted).into_iter().chain(self.fields().map(field)).collect();
-        format!("SELECT {} FROM {} WHERE {} IS NULL", columns.join(", "), quoted(&table.name), quoted(ERROR))
+        let columns: Vec<String> = [record.log, record.partition, record.offset]
+            .map(quoted)
+            .into_iter()
+            .chain(self.fields().map(field))
+            .collect();
+        format!("SELECT {} FROM {} WHERE {} IS NULL", columns.join(", "), quoted(&table.name), quoted(record.error))
     }
 
     /// The fields that the plan reads, and those that tell copies apart.
@@ -123,24 +125,27 @@ fn bucket_of(time: &str, length_us: i64) -> String {
 }
 
 /// The records of some ranges. As one `CASE`, of which a plan is as deep for thousands of ranges as for one.
-fn within(ranges: &[OffsetRange]) -> String {
-    if ranges.is_empty() {
+fn within(events: &EventsInSql<'_>) -> String {
+    if events.ranges.is_empty() {
         return "FALSE".to_owned();
     }
-    let offset = quoted(OFFSET);
-    let ends = ranges.iter().map(|range| {
+    let RecordColumns { log, partition, offset, .. } = events.record;
+    let (log, partition, offset) = (quoted(log), quoted(partition), quoted(offset));
+    let ends = events.ranges.iter().map(|range| {
         let (from, to) = (int(range.from), int(range.to));
-        let (log, partition) = (text(&range.id.log), int(range.id.partition.into()));
-        let is_in = format!("{} = {log} AND {} = {partition}", quoted(LOG), quoted(PARTITION));
+        let (of_log, number) = (text(&range.id.log), int(range.id.partition.into()));
+        let is_in = format!("{log} = {of_log} AND {partition} = {number}");
         format!("WHEN {is_in} AND {offset} >= {from} AND {offset} < {to} THEN {to}")
     });
     format!("{offset} < CASE {} END", ends.collect::<Vec<_>>().join(" "))
 }
 
 /// The number of a log in the order of the logs; one that is not known comes last.
-fn log_number(logs: &[String]) -> Option<String> {
-    let numbers = logs.iter().zip(0_i64..).map(|(log, number)| format!("WHEN {} THEN {}", text(log), int(number)));
+fn log_number(events: &EventsInSql<'_>) -> Option<String> {
+    let numbers =
+        events.logs.iter().zip(0_i64..).map(|(log, number)| format!("WHEN {} THEN {}", text(log), int(number)));
     let numbers: Vec<String> = numbers.collect();
     let last = int(u32::MAX.into());
-    (!logs.is_empty()).then(|| format!("CASE {} {} ELSE {last} END", quoted(LOG), numbers.join(" ")))
+    (!events.logs.is_empty())
+        .then(|| format!("CASE {} {} ELSE {last} END", quoted(events.record.log), numbers.join(" ")))
 }
