@@ -70,7 +70,9 @@ fn plain(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
             DataType::Int32 | DataType::Int64 => DataType::Int64,
             DataType::Float64 => DataType::Float64,
             DataType::Boolean => DataType::Boolean,
-            other => bail!("an answer holds texts, integers, floats and truth values, but `{}` is {other}", field.name()),
+            other => {
+                bail!("an answer holds texts, integers, floats and truth values, but `{}` is {other}", field.name())
+            }
         };
         columns.push(cast(column, &kind)?);
         fields.push(Field::new(field.name(), kind, true));

@@ -112,7 +112,9 @@ mod tests {
         let parsed = |line: &str| Args::try_parse_from(line.split(' ')).map(|args| args.command);
         assert!(matches!(parsed("braid-cluster executor --slots 2 --memory 1GiB"), Ok(Command::Executor(_))));
         assert!(matches!(parsed("braid-cluster query"), Ok(Command::Query)));
-        for line in ["executor --memory 1", "executor --slots 0", "executor -- batch-layer", "query v1/m/7", "count v1/m/7"] {
+        for line in
+            ["executor --memory 1", "executor --slots 0", "executor -- batch-layer", "query v1/m/7", "count v1/m/7"]
+        {
             assert!(parsed(&format!("braid-cluster {line}")).is_err(), "{line}");
         }
     }
