@@ -16,8 +16,7 @@ impl Reconciler {
     /// Tells of a metric that there is a cluster for, and that this process counts by itself all the same.
     pub(super) fn tell_refusal(&self, metric: &Metric) {
         let Some(refused) = self.cluster.as_ref().and_then(|_| self.refused(metric)) else { return };
-        let Refused { measure, why } = refused;
-        info!(metric = metric.name, measure, why, "not counted by the cluster, but by this process");
+        info!(metric = metric.name, "counted by this process and not by the cluster: {refused}");
     }
 
     /// Why a metric cannot be said in SQL.

@@ -42,8 +42,7 @@ impl Reporter {
         let sql = match plan.in_sql() {
             Ok(in_sql) => in_sql.of_rows(TABLE, BUCKET, times),
             Err(refused) => {
-                let (measure, why) = (refused.measure, refused.why);
-                info!(report = report.name, measure, why, "not merged by the cluster, but by this process");
+                info!(report = report.name, "merged by this process and not by the cluster: {refused}");
                 return Ok(None);
             }
         };

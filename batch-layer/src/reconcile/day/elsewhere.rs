@@ -10,7 +10,7 @@ use std::sync::Arc;
 use metrics::counter;
 use platform::store::DataFile;
 use polars::prelude::*;
-use shared_logic::contracts::archive::field_column;
+use shared_logic::contracts::archive::{RECORD, field_column};
 use shared_logic::log::OffsetRange;
 use shared_logic::plan::in_sql::{EventTable, EventsInSql};
 use shared_logic::schema::Field as SourceField;
@@ -89,6 +89,7 @@ impl Day<'_> {
         }
         let sql = in_sql.of_events(&EventsInSql {
             tables: &events,
+            record: RECORD,
             logs: &task.logs,
             ranges: &ranges,
             times: times.as_ref().map(|times| (&times.starts, times.length_us)),
