@@ -32,15 +32,22 @@ pub use crate::expression::functions::IN_SQL as SQL_FUNCTIONS;
 /// The levels of the deepest expression that is written. A message of a plan has two levels for each of them, and about thirty
 /// around it; whoever reads it refuses one of more than a hundred.
 const LEVELS_MAX: usize = 24;
+const TOO_DEEP: &str = "is nested too deeply for a plan that is sent to other machines";
 
-/// What a metric cannot be counted in SQL for.
+/// Why a metric cannot be counted in SQL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{measure}` {why}")]
-pub struct Refused {
-    /// The measure's name; `where` stands for the metric's condition.
-    pub measure: String,
-    /// What about it.
-    pub why: &'static str,
+pub enum Refused {
+    /// For a measure.
+    #[error("the measure `{measure}` {why}")]
+    Measure {
+        /// Its name.
+        measure: String,
+        /// What about it.
+        why: &'static str,
+    },
+    /// For the metric's condition.
+    #[error("the condition `where` {0}")]
+    Condition(&'static str),
 }
 
 /// A table with events.
@@ -90,25 +97,21 @@ impl Plan {
     /// The plan in SQL.
     ///
     /// # Errors
-    /// The first measure that SQL has no law for: a sketch, or one of an expression that is nested too deeply.
+    /// What cannot be said in SQL: a sketch, or an expression that is nested too deeply. The first one only.
     pub fn in_sql(&self) -> Result<InSql<'_>, Refused> {
         for measure in &self.metric.measures {
-            let refused = |why| Refused { measure: measure.name.clone(), why };
-            match measure.kind {
-                MeasureKind::Distinct { .. } => {
-                    return Err(refused("is a sketch (`distinct`), which SQL does not merge"));
-                }
-                MeasureKind::Quantile => return Err(refused("is a sketch (`quantile`), which SQL does not merge")),
-                MeasureKind::Top { .. } => return Err(refused("is a sketch (`top`), which SQL does not merge")),
-                _ => {}
-            }
-            if measure.of.as_ref().is_some_and(is_too_deep) {
-                return Err(refused("is nested too deeply for a plan that is sent to other machines"));
+            let why = match measure.kind {
+                MeasureKind::Distinct { .. } => Some("is a sketch (`distinct`), which SQL does not merge"),
+                MeasureKind::Quantile => Some("is a sketch (`quantile`), which SQL does not merge"),
+                MeasureKind::Top { .. } => Some("is a sketch (`top`), which SQL does not merge"),
+                _ => measure.of.as_ref().is_some_and(is_too_deep).then_some(TOO_DEEP),
+            };
+            if let Some(why) = why {
+                return Err(Refused::Measure { measure: measure.name.clone(), why });
             }
         }
         if self.metric.filter.as_ref().is_some_and(is_too_deep) {
-            let why = "is nested too deeply for a plan that is sent to other machines";
-            return Err(Refused { measure: "where".to_owned(), why });
+            return Err(Refused::Condition(TOO_DEEP));
         }
         Ok(InSql { plan: self })
     }
