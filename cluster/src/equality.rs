@@ -211,6 +211,7 @@ fn events_are_counted_as_in_memory() {
         let in_sql = plan.in_sql().expect("no sketches");
         let sql = in_sql.of_events(&EventsInSql {
             tables: &events.event_tables,
+            record: shared_logic::contracts::archive::RECORD,
             logs: &events.logs,
             ranges: &events.ranges,
             times: events.times.as_ref().map(|(starts, length_us)| (starts, *length_us)),
