@@ -37,7 +37,8 @@ pub fn s3_variables(
     ];
     let named = named.into_iter().filter(|(_, value)| !value.is_empty());
     // Options come last, as they do where this process connects. One that is unknown was refused by then.
-    let options = settings.options.iter().filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+    let options =
+        settings.options.iter().filter_map(|(name, value)| Some((name.parse::<AmazonS3ConfigKey>().ok()?, value)));
     variables.extend(named.chain(options).map(|(key, value)| (variable(&key), Some(value.to_owned()))));
     variables
 }
