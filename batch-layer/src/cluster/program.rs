@@ -51,6 +51,7 @@ impl Program {
         let given = async move {
             // One that ends before it has read everything says why.
             drop(stdin.write_all(request).await);
+            drop(stdin);
         };
         let ((), kept, said, ended) = tokio::join!(given, kept(stdout, file), end_of(stderr), process.wait());
         let file = kept.map_err(not_kept)?;
@@ -90,7 +91,7 @@ async fn kept(mut from: impl AsyncRead + Unpin, file: File) -> io::Result<File> 
 
 /// Reads everything, and returns the end of it as a text.
 async fn end_of(mut from: impl AsyncRead + Unpin) -> String {
-    let (mut end, mut read) = (Vec::new(), vec![0; 4_096]);
+    let (mut end, mut read) = (Vec::new(), vec![0_u8; 4_096]);
     while let Ok(length @ 1..) = from.read(&mut read).await {
         end.extend_from_slice(&read[..length]);
         end.drain(..end.len().saturating_sub(SAID_MAX));
