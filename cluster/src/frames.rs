@@ -45,7 +45,8 @@ impl<W: Write> Frames<W> {
     }
 
     fn write(&mut self) -> anyhow::Result<()> {
-        let (batches, _) = (mem::take(&mut self.waiting), mem::take(&mut self.rows));
+        let batches = mem::take(&mut self.waiting);
+        self.rows = 0;
         let Some(first) = batches.first() else { return Ok(()) };
         // What stands in the schema of Arrow besides is for readers of Arrow.
         let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);

@@ -89,8 +89,10 @@ pub(crate) enum Kind {
 }
 
 /// More than most clusters have slots, and few enough for small answers.
+const PARTITIONS: NonZeroUsize = NonZeroUsize::new(32).expect("more than none");
+
 fn partitions() -> NonZeroUsize {
-    const { NonZeroUsize::new(32).unwrap() }
+    PARTITIONS
 }
 
 impl Kind {

@@ -10,7 +10,6 @@ use shared_logic::dedup::{FirstCopies, Place};
 use shared_logic::identity::Identity;
 use shared_logic::log::{OffsetRange, PartitionId};
 use shared_logic::plan::in_sql::EventTable;
-use shared_logic::schema::FieldType;
 use shared_logic::time::bucket_start;
 
 use super::dice::Dice;

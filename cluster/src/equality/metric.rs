@@ -22,6 +22,8 @@ b = "bool?"
 c = "bool"
 w = "timestamp?"
 "#;
+/// What the name of a sum of floats ends with that is there to compare another one.
+pub(super) const SCALE: &str = "_scale";
 /// How deep expressions are nested, at most.
 const DEPTH: usize = 4;
 const KINDS: [FieldType; 5] =
@@ -83,7 +85,7 @@ fn measure(dice: &mut Dice) -> String {
         3 | 4 => format!("# = \"sum({})\"\n", expression(dice, FieldType::Int, depth)),
         5 | 6 => {
             let of = expression(dice, FieldType::Float, depth);
-            format!("# = \"sum({of})\"\n#_scale = \"sum(abs({of}))\"\n")
+            format!("# = \"sum({of})\"\n#{SCALE} = \"sum(abs({of}))\"\n")
         }
         _ => {
             let (kind, extreme) = (*dice.pick(&[FieldType::Int, FieldType::Float]), *dice.pick(&["min", "max"]));
