@@ -18,6 +18,9 @@ use crate::{functions, stores};
 pub(crate) const MESSAGE_MAX: u32 = 64 << 20;
 /// How much a task keeps of the rows that it sorts into partitions for other tasks, before it writes them to its disk. In bytes.
 const SHUFFLED: usize = 64 << 20;
+/// How deeply the text of a query may nest. Each level of an expression has several levels of its text.
+const RECURSION_LIMIT: &str = "datafusion.sql_parser.recursion_limit";
+const LEVELS_MAX: usize = 500;
 
 /// The settings of a query, whose stages are divided into so many parts. They travel with it to the scheduler and to executors.
 pub(crate) fn config(partitions: usize) -> SessionConfig {
@@ -33,7 +36,8 @@ pub(crate) fn config(partitions: usize) -> SessionConfig {
         .with_ballista_grpc_client_max_message_size(MESSAGE_MAX as usize)
         // A task is a part: it has the memory of one slot, and if it is lost, so little is done again.
         .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1)
-        .set_usize(BALLISTA_SHUFFLE_SORT_BASED_MEMORY_LIMIT_PER_TASK_BYTES, SHUFFLED);
+        .set_usize(BALLISTA_SHUFFLE_SORT_BASED_MEMORY_LIMIT_PER_TASK_BYTES, SHUFFLED)
+        .set_usize(RECURSION_LIMIT, LEVELS_MAX);
     let parquet = &mut config.options_mut().execution.parquet;
     // Of rows that are not wanted, only what tells that is decoded.
     parquet.pushdown_filters = true;
@@ -72,6 +76,9 @@ pub(crate) fn registry() -> BallistaFunctionRegistry {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::config::Dialect;
+    use datafusion::prelude::SessionContext;
+
     use super::*;
 
     #[test]
@@ -92,5 +99,8 @@ mod tests {
         assert!(!config.round_robin_repartition() && !config.ballista_adaptive_query_planner_enabled());
         assert_eq!(config.ballista_config().max_partitions_per_task(), 1);
         assert!(!config.options().execution.parquet.schema_force_view_types);
+        let deep = format!("SELECT {}1{}", "(".repeat(200), ")".repeat(200));
+        let context = SessionContext::new_with_state(planner(config).expect("a session"));
+        assert!(context.state().sql_to_statement(&deep, &Dialect::Generic).is_ok());
     }
 }
