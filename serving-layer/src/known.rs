@@ -102,7 +102,7 @@ mod tests {
     }
 
     /// The metric that words ask for, if they are known.
-    fn metric(known: &Known<&str>, hosted: &Arc<&str>, words: &str) -> Option<String> {
+    fn metric(known: &Known<&'static str>, hosted: &Arc<&'static str>, words: &str) -> Option<String> {
         known.get(hosted, words).map(|total| total.metric.clone())
     }
 
