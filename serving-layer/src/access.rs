@@ -18,6 +18,7 @@ mod required;
 
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderMap;
 use metrics::Counter;
@@ -66,9 +67,11 @@ impl Gate {
         let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let admitted = self.admit(path, request.headers(), Instant::now());
         let brought = match admitted {
-            Ok(()) => body::whole(request, max, within).await,
+            Ok(()) if request.body().is_end_stream() => Ok(request),
+            // Boxed, as what few requests need: it is large, and all of them would have room for it.
+            Ok(()) => Box::pin(body::whole(request, max, within)).await,
             Err(problem) => {
-                body::discard(request.into_body(), max).await;
+                Box::pin(body::discard(request.into_body(), max)).await;
                 Err(problem)
             }
         };

@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 use crate::access::Gate;
 use crate::alert::Standings;
 use crate::answer::Sweeps;
+use crate::known::Known;
 use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
 use crate::topics::TopicClient;
-use crate::versions::{Host, Versions};
+use crate::versions::{Host, Hosted, Versions};
 
 /// Makes the OpenAPI document.
 pub(crate) type Describe = fn(&Catalog, bool, i64) -> Value;
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) host: Host,
     /// Answers that are watched.
     pub(crate) live: Live,
+    /// Totals that were asked for before.
+    pub(crate) known: Known<Hosted>,
     /// What requests share that list keys.
     pub(crate) sweeps: Sweeps,
     pub(crate) http: settings::Http,

@@ -13,7 +13,7 @@
 //!    `reject_read` reads rejected records with their bytes.
 //!
 //! Around them: `openapi` has the words with which handlers describe themselves, and `document` makes one description of all, `alert` judges conditions on metrics, `live` asks again and again what clients watch, `watchers` are all that do, `problem` is what a request gets instead of an answer,
-//! `gap_text` is what may be missing in one, `together` is what requests share that ask the same at the same time, `topics` asks Kafka,
+//! `gap_text` is what may be missing in one, `known` is how totals were read that were asked for before, `together` is what requests share that ask the same at the same time, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
 //! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `table_notes` says how far
 //! tables are materialised, `requests` counts requests, `request_id` names them in logs, `app` is what they all share, `server` listens and stops in order, and
@@ -31,6 +31,7 @@ mod batch_view;
 pub mod command;
 mod document;
 mod gap_text;
+mod known;
 mod last_read;
 mod live;
 mod openapi;

@@ -49,7 +49,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::problem::{Problem, VERSION};
-use crate::versions::Version;
+use crate::versions::{Hosted, Version};
 use parameters::Parameters;
 
 /// The version that a request is about: the one that it names, or the active one. Whatever the request needs is of this one (K1).
@@ -59,7 +59,7 @@ impl FromRequestParts<Arc<App>> for RequestedVersion {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<RequestedVersion, Problem> {
-        Ok(RequestedVersion(requested(parts, app)?.0))
+        Ok(RequestedVersion(requested(parts, &app.versions.hosted())?.0))
     }
 }
 
@@ -75,16 +75,15 @@ impl FromRequestParts<Arc<App>> for Requested {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Requested, Problem> {
-        let (version, parameters) = requested(parts, app)?;
+        let (version, parameters) = requested(parts, &app.versions.hosted())?;
         Ok(Requested { version, parameters, headers: std::mem::take(&mut parts.headers) })
     }
 }
 
-/// The version that a request is about, and its parameters.
-fn requested(parts: &Parts, app: &App) -> Result<(Arc<Version>, Parameters), Problem> {
+/// The version that a request is about, of those that are hosted, and its parameters.
+fn requested(parts: &Parts, hosted: &Hosted) -> Result<(Arc<Version>, Parameters), Problem> {
     let parameters = Parameters::read_repeated(parts.uri.query())?;
     parameters.repeat_only(|name| name != VERSION)?;
-    let hosted = app.versions.hosted();
     let version = Arc::clone(hosted.requested(parameters.version())?);
     Ok((version, parameters))
 }

@@ -33,6 +33,7 @@ use crate::answer::Sweeps;
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::document::document;
+use crate::known::Known;
 use crate::live::Live;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
@@ -166,6 +167,7 @@ impl Server {
             followed,
             host,
             live,
+            known: Known::default(),
             sweeps,
             http,
             requests,

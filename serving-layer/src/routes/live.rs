@@ -19,7 +19,9 @@ pub(crate) async fn or_answered(app: &App, request: Request, next: Next) -> Resp
     let (request, _) = request.into_parts();
     // Less than the request itself may take: an answer that takes too long is then an event, as any problem that may pass, and not a response
     // after which a browser gives up.
-    app.live.watch(request, next, app.http.request_timeout.get() * 4 / 5).await.into_response()
+    let watched = app.live.watch(request, next, app.http.request_timeout.get() * 4 / 5);
+    // Boxed: few requests watch, and all would have room for it.
+    Box::pin(watched).await.into_response()
 }
 
 fn can_be_watched(request: &Request) -> bool {

@@ -4,13 +4,15 @@
 //! they are (R10). So whatever requests arrive, each source is read by one look after the other, and a look takes as long as
 //! Redis takes to answer. Equal questions are one question, and have one answer.
 //!
-//! A look costs the same whether one request waits for it or many do. So before it begins, requests that have arrived come to ask.
+//! A look costs about the same whether one request waits for it or many do. So before it begins, requests that have arrived come to ask, until
+//! those that still do are few beside those that wait.
 //!
 //! Looks are taken by a task of their own. A request that is cancelled does not end a look that others wait for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use futures::FutureExt;
 use platform::clock;
@@ -93,7 +95,7 @@ impl Looks {
 
     /// What the next look is asked. If nothing waits, there is none, and the task ends.
     async fn next(&self) -> Option<Waiting> {
-        until_none_is_added(|| self.lock().requests).await;
+        until_few_are_added(|| self.lock().requests).await;
         let mut queue = self.lock();
         let mut waiting = std::mem::take(&mut queue.waiting);
         queue.requests = 0;
@@ -132,18 +134,42 @@ impl Looks {
 /// Lets other tasks run until `count` does not grow by that any more: those that are ready, and those whose connections can be read. Where
 /// there are none, it returns at once. Each further round has added something, and no connection adds twice, so there is an end.
 pub(crate) async fn until_none_is_added(count: impl Fn() -> usize) {
+    while_added(count, |_, more| more > 0).await;
+}
+
+/// Lets other tasks run until `count` grows by that no more than by a part. A look is not put off for a few requests more: they wait for
+/// the next one, which is no later for them.
+async fn until_few_are_added(count: impl Fn() -> usize) {
+    while_added(count, |before, more| more > 0 && more >= before).await;
+}
+
+/// Lets other tasks run as long as it is worth that for what they add to `count`: how many there were before, and how many came.
+async fn while_added(count: impl Fn() -> usize, is_worth_it: impl Fn(usize, usize) -> bool) {
     let mut before = 0;
     loop {
         let now = count();
-        if now <= before {
+        if !is_worth_it(before, now.saturating_sub(before)) {
             return;
         }
         before = now;
-        // Tokio comes back here as soon as it knows which connections can be read. Only the second time it has also run their tasks.
-        for _ in 0..2 {
-            tokio::task::yield_now().await;
-        }
+        // Tokio comes back here as soon as it knows which connections can be read, and has not yet run their tasks.
+        tokio::task::yield_now().await;
+        behind_others().await;
     }
+}
+
+/// Takes the last place among the tasks that are ready. Unlike tokio's `yield_now`, which waits until nothing is ready and then for what else
+/// can be read, this lets the worker run out of nothing: one that has looked for work in vain wakes another one as soon as it has some.
+async fn behind_others() {
+    let mut is_behind = false;
+    let turn = std::future::poll_fn(|context| {
+        if std::mem::replace(&mut is_behind, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    turn.await;
 }
 
 /// The numbers of the questions that have the same standing, and so name the same shards.
@@ -192,8 +218,30 @@ mod tests {
         for client in &mut clients {
             client.write_u8(0).await.expect("sent");
         }
-        timeout(DEADLINE, until_none_is_added(|| added.load(Ordering::SeqCst))).await.expect("nothing more is added");
+        timeout(DEADLINE, until_few_are_added(|| added.load(Ordering::SeqCst))).await.expect("nothing more is added");
         assert_eq!(added.load(Ordering::SeqCst), 1 + CONNECTIONS);
+    }
+
+    /// How often it is asked how many there are, if there are so many one time after the other.
+    async fn asked<F: Future<Output = ()>>(
+        counts: &[usize],
+        until: impl FnOnce(Box<dyn Fn() -> usize + Send>) -> F,
+    ) -> usize {
+        let (times, counts) = (Arc::new(AtomicUsize::new(0)), counts.to_vec());
+        let counted = Arc::clone(&times);
+        let count = move || counts[counted.fetch_add(1, Ordering::SeqCst)];
+        timeout(DEADLINE, until(Box::new(count))).await.expect("an end");
+        times.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn a_look_is_put_off_for_as_many_again_and_not_for_a_few() {
+        for (counts, times) in
+            [(&[0][..], 1), (&[1, 1], 2), (&[1, 2, 4, 7], 4), (&[4, 8, 9, 99], 3), (&[16, 31, 32], 2)]
+        {
+            assert_eq!(asked(counts, until_few_are_added).await, times, "{counts:?}");
+        }
+        assert_eq!(asked(&[16, 17, 18, 18, 99], until_none_is_added).await, 4, "what costs much waits for all");
     }
 
     #[tokio::test]

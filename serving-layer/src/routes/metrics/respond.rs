@@ -17,8 +17,9 @@ const AS_OF: HeaderName = HeaderName::from_static("braid-as-of");
 /// Whether there is another page, of what is answered page by page.
 const MORE: HeaderName = HeaderName::from_static("braid-more");
 
-/// How many headers an answer has, with those that every answer gets.
-const HEADERS: usize = 12;
+/// How many headers an answer has at most, with its length and those that every answer gets: with less room, each answer would move what it has
+/// to where there is more.
+const HEADERS: usize = 14;
 
 /// The form that a request wants most: CSV if it says so, else JSON.
 pub(crate) fn form(headers: &HeaderMap) -> Form {

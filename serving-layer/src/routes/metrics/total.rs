@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::response::Response;
 use platform::clock;
 
-use super::{Reader, form, respond};
+use super::{Query, Reader, form, respond};
 use crate::answer::{self, TotalBody};
 use crate::app::App;
+use crate::known::KnownTotal;
 use crate::openapi::{
     AnswerRefusals, EventText, KnownAnswer, MetricName, Require, SeveralColumns, Times, WhichVersion,
 };
 use crate::problem::Problem;
-use crate::routes::{NameInPath, Requested};
+use crate::routes::parameters::Parameters;
+use crate::routes::{NameInPath, requested};
+use crate::versions::Version;
 
 /// One value per measure over a range
 ///
@@ -42,12 +48,47 @@ use crate::routes::{NameInPath, Requested};
 )]
 pub(crate) async fn total(
     State(app): State<Arc<App>>,
-    Requested { version, parameters, headers }: Requested,
-    NameInPath(name): NameInPath,
+    RequestedTotal { version, total, headers }: RequestedTotal,
 ) -> Result<Response, Problem> {
-    let metric = version.metric(&name)?;
-    let reader = Reader { catalog: &version.catalog, metric, http: &app.http, now_us: clock::now_us() };
-    let query = reader.total(&parameters)?;
-    let answer = answer::total(&version, metric, &query.selection, form(&headers), &app.http).await?;
-    respond(&answer, query.require_complete, &headers)
+    let metric = version.metric(&total.metric)?;
+    let answer = answer::total(&version, metric, &total.selection, form(&headers), &app.http).await?;
+    respond(&answer, total.require_complete, &headers)
+}
+
+/// A request for a total, and the version that answers it. No extractor behind this one finds headers.
+pub(crate) struct RequestedTotal {
+    version: Arc<Version>,
+    total: Arc<KnownTotal>,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<App>> for RequestedTotal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<RequestedTotal, Problem> {
+        let (hosted, words) = (app.versions.hosted(), parts.uri.path_and_query().cloned());
+        let words = words.as_ref().map_or("", PathAndQuery::as_str);
+        let (version, total) = match app.known.get(&hosted, words) {
+            Some(total) => (Arc::clone(hosted.requested(total.version.as_deref())?), total),
+            None => {
+                let (version, parameters) = requested(parts, &hosted)?;
+                let NameInPath(metric) = NameInPath::<String>::from_request_parts(parts, app).await?;
+                let total = read(app, &version, metric, &parameters)?;
+                (version, app.known.keep(&hosted, words, total))
+            }
+        };
+        Ok(RequestedTotal { version, total, headers: std::mem::take(&mut parts.headers) })
+    }
+}
+
+/// Reads what a request says.
+fn read(app: &App, version: &Version, metric: String, parameters: &Parameters) -> Result<KnownTotal, Problem> {
+    let reader = Reader {
+        catalog: &version.catalog,
+        metric: version.metric(&metric)?,
+        http: &app.http,
+        now_us: clock::now_us(),
+    };
+    let Query { selection, require_complete } = reader.total(parameters)?;
+    Ok(KnownTotal { version: parameters.version().map(str::to_owned), metric, selection, require_complete })
 }

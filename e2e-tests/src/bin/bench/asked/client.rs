@@ -1,11 +1,12 @@
-//! Clients that ask the same all the time, each over one connection. They read no more of an answer than its length, so that the
-//! machine is left to those who answer.
+//! Clients that ask the same all the time, each over one connection. They read no more of an answer than its length, and that takes them about
+//! as long however many headers there are, so that the machine is left to those who answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -111,22 +112,54 @@ impl Connection {
     async fn ask(&mut self, request: &[u8]) -> Result<()> {
         self.answer.clear();
         self.stream.write_all(request).await?;
-        while !self.is_whole()? {
+        while !is_whole(&self.answer)? {
             ensure!(self.stream.read_buf(&mut self.answer).await? > 0, "the server has closed the connection");
         }
         Ok(())
     }
+}
 
-    fn is_whole(&self) -> Result<bool> {
-        let Some(head) = head(&self.answer) else { return Ok(false) };
-        let text = String::from_utf8_lossy(&self.answer[..head]).to_lowercase();
-        ensure!(text.starts_with("http/1.1 200"), "{text}");
-        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).context("no length")?;
-        Ok(self.answer.len() >= head + length.parse::<usize>()?)
-    }
+/// Whether all of an answer is there.
+///
+/// # Errors
+/// If it is none, or does not say how long it is.
+fn is_whole(answer: &[u8]) -> Result<bool> {
+    let Some(head) = head(answer) else { return Ok(false) };
+    let (head, body) = answer.split_at(head);
+    ensure!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(head));
+    Ok(body.len() >= length(head).context("no length")?)
 }
 
 /// Where the head of an answer ends, if it does.
 fn head(answer: &[u8]) -> Option<usize> {
-    answer.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4)
+    memmem::find(answer, b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// How long the body is, as the head says: both servers write the names of headers in lower case.
+fn length(head: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"\r\ncontent-length: ";
+    let value = &head[memmem::find(head, NAME)? + NAME.len()..];
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&value[..digits]).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_with_its_last_byte() {
+        let answer = b"HTTP/1.1 200 OK\r\netag: W/\"1\"\r\ncontent-length: 12\r\ndate: now\r\n\r\n{\"views\": 1}";
+        for length in 0..answer.len() {
+            assert!(!is_whole(&answer[..length]).expect("a part of an answer"), "{length} bytes");
+        }
+        assert!(is_whole(answer).expect("an answer"));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_a_mistake() {
+        for other in ["HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\ndate: now\r\n\r\n"] {
+            assert!(is_whole(other.as_bytes()).is_err(), "{other}");
+        }
+    }
 }
