@@ -7,5 +7,6 @@ use std::process::ExitCode;
 static ALLOCATOR: platform::allocator::Allocator = platform::allocator::ALLOCATOR;
 
 fn main() -> anyhow::Result<ExitCode> {
+    platform::allocator::bound_arenas();
     batch_layer::command::main()
 }

@@ -100,9 +100,9 @@ pub use self::error::{DayError, MetricError, ReconcileError, RepairError, Source
 pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
 pub use self::rollback::{OlderVersion, RolledBack};
 
-/// What a row takes, about, while it is deduplicated and grouped: its columns, its identity and place, twice, and what is sorted to
-/// group it. In bytes.
-const ROW_BYTES: u64 = 400;
+/// What a row takes, about, while it is deduplicated and grouped, in bytes: its columns, its identity and place, twice, what is sorted to
+/// group it, its partial, and what of all this the allocator keeps.
+const ROW_BYTES: u64 = 800;
 
 /// How many large parts of days, and how many large days, are counted at a time. A part is counted by one processor.
 const PARTS_AT_ONCE: usize = 2;

@@ -63,6 +63,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    platform::allocator::bound_arenas();
     let ended = match layer() {
         Some(layer) => layer(),
         None => platform::process::block_on(run()).map_err(Into::into),

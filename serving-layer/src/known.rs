@@ -102,13 +102,13 @@ mod tests {
     }
 
     /// The metric that words ask for, if they are known.
-    fn metric(known: &Known<&'static str>, hosted: &Arc<&'static str>, words: &str) -> Option<String> {
+    fn metric(known: &Known<u32>, hosted: &Arc<u32>, words: &str) -> Option<String> {
         known.get(hosted, words).map(|total| total.metric.clone())
     }
 
     #[test]
     fn what_was_asked_in_the_same_words_is_known() {
-        let (known, hosted) = (Known::default(), Arc::new("v1"));
+        let (known, hosted) = (Known::default(), Arc::new(1_u32));
         assert_eq!(metric(&known, &hosted, "/a"), None);
         assert_eq!(known.keep(&hosted, "/a", total("a")).metric, "a");
         assert_eq!(known.keep(&hosted, "/b", total("b")).metric, "b");
@@ -119,20 +119,20 @@ mod tests {
 
     #[test]
     fn what_is_hosted_now_is_asked_for_in_words_of_its_own() {
-        let (known, before) = (Known::default(), Arc::new("v1"));
+        let (known, before) = (Known::default(), Arc::new(1_u32));
         known.keep(&before, "/a", total("a"));
-        let now = Arc::new("v2");
+        let now = Arc::new(2_u32);
         assert_eq!(metric(&known, &now, "/a"), None, "it was read for another version");
         known.keep(&now, "/a", total("b"));
         assert_eq!(metric(&known, &now, "/a").as_deref(), Some("b"));
         assert_eq!(metric(&known, &before, "/a"), None, "a request that has begun before reads it for itself");
         drop(now);
-        assert_eq!(metric(&known, &Arc::new("v3"), "/a"), None, "whatever address that has");
+        assert_eq!(metric(&known, &Arc::new(3_u32), "/a"), None, "whatever address that has");
     }
 
     #[test]
     fn a_range_is_read_each_time() {
-        let (known, hosted) = (Known::default(), Arc::new("v1"));
+        let (known, hosted) = (Known::default(), Arc::new(1_u32));
         for (from_us, to_us) in [(Some(0), None), (None, Some(0)), (Some(0), Some(1))] {
             let total = total("a");
             let selection = Selection { from_us, to_us, ..total.selection.clone() };
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let (known, hosted) = (Known::default(), Arc::new("v1"));
+        let (known, hosted) = (Known::default(), Arc::new(1_u32));
         let key = |text: &str| AskedKey::new(vec![KeyPart::Value(KeyValue::Text(text.to_owned()))]);
         let selection = Selection { keys: vec![key("a"), key("b")], from_us: None, to_us: None };
         known.keep(&hosted, "/several", KnownTotal { selection, ..total("a") });

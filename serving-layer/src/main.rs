@@ -5,5 +5,6 @@
 static ALLOCATOR: platform::allocator::Allocator = platform::allocator::ALLOCATOR;
 
 fn main() -> anyhow::Result<()> {
+    platform::allocator::bound_arenas();
     serving_layer::command::main()
 }
