@@ -20,8 +20,8 @@ pub struct Allocator;
 /// The allocator.
 pub const ALLOCATOR: Allocator = Allocator;
 
-/// Lets the system's allocator have as many arenas as there are processors. By itself it has eight for each. A program calls it first, before
-/// it has other threads.
+/// Lets the system's allocator have no more arenas than there are processors, whatever `MALLOC_ARENA_MAX` says. By itself it has up to eight for
+/// each. A program calls it first, before it has other threads: arenas that are there already stay.
 pub fn bound_arenas() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -96,7 +96,6 @@ mod tests {
 
     #[test]
     fn a_block_keeps_its_bytes_whichever_allocator_it_is_of() {
-        bound_arenas();
         let sizes = [1, 100, LARGE - 1, LARGE, LARGE + 1, 1 << 20];
         for size in sizes {
             for other in sizes {
@@ -134,5 +133,53 @@ mod tests {
                 }
             });
         });
+    }
+    /// Tells a process that it has one test.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    const ALONE: &str = "BRAID_TEST_ARENAS";
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn threads_share_as_many_arenas_as_there_are_processors() {
+        if std::env::var_os(ALONE).is_none() {
+            // Here, threads of other tests have arenas already.
+            let mut alone = std::process::Command::new(std::env::current_exe().expect("this program"));
+            let this = "allocator::tests::threads_share_as_many_arenas_as_there_are_processors";
+            let output = alone.args(["--exact", this, "--nocapture"]).env(ALONE, "").output().expect("run");
+            let printed = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+            assert!(output.status.success() && printed[0].contains("1 passed"), "{}\n{}", printed[0], printed[1]);
+            return;
+        }
+        bound_arenas();
+        // The main thread and that of the test have one each before.
+        let most = std::thread::available_parallelism().expect("a number").get().max(2);
+        let all_have_one = std::sync::Barrier::new(2 * most);
+        std::thread::scope(|scope| {
+            for _ in 0..2 * most {
+                scope.spawn(|| {
+                    let block = vec![1_u8; LARGE];
+                    all_have_one.wait();
+                    drop(block);
+                });
+            }
+        });
+        let arenas = arenas();
+        assert!((1..=most).contains(&arenas), "{arenas} arenas");
+    }
+
+    /// How many arenas the system's allocator has.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn arenas() -> usize {
+        use std::os::unix::ffi::OsStrExt;
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let path = std::ffi::CString::new(file.path().as_os_str().as_bytes()).expect("a path");
+        // SAFETY: both texts end with a zero, and the stream is open until it is closed once.
+        unsafe {
+            let stream = libc::fopen(path.as_ptr(), c"w".as_ptr());
+            assert!(!stream.is_null());
+            let written = libc::malloc_info(0, stream);
+            assert_eq!((written, libc::fclose(stream)), (0, 0));
+        }
+        std::fs::read_to_string(file.path()).expect("a text").matches("<heap nr=").count()
     }
 }
