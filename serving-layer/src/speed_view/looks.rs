@@ -137,8 +137,8 @@ pub(crate) async fn until_none_is_added(count: impl Fn() -> usize) {
     while_added(count, |_, more| more > 0).await;
 }
 
-/// Lets other tasks run until `count` grows by that no more than by a part. A look is not put off for a few requests more: they wait for
-/// the next one, which is no later for them.
+/// Lets other tasks run until that adds fewer to `count` than there were. A look is not put off for a few requests more: they wait for
+/// the next one, as those do that come a moment later.
 async fn until_few_are_added(count: impl Fn() -> usize) {
     while_added(count, |before, more| more > 0 && more >= before).await;
 }
