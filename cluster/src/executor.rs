@@ -21,7 +21,8 @@ const LEFT: (u64, u64) = (6 * 3600, 1800);
 
 /// Does parts of queries: reads files, counts, and keeps rows until others fetch them
 ///
-/// It waits for the scheduler, also after that was lost. SIGTERM lets it finish what it has begun; if it is killed, others do that again.
+/// It waits for the scheduler, also after that was lost. With it, the rows that it keeps are lost, and others do again what is still needed of
+/// that: after SIGTERM at once, and after it was killed as soon as the scheduler misses it.
 /// The settings of a store of S3 are taken from the environment: AWS_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,
 /// AWS_ALLOW_HTTP, AWS_VIRTUAL_HOSTED_STYLE_REQUEST.
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,8 @@ pub(crate) struct ExecutorArgs {
     /// of what the machine or its container has. The process itself comes on top
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<u64>,
-    /// Where rows lie until they are fetched, and what does not fit into memory; a folder of temporary files by default
+    /// Where rows lie until they are fetched, and what does not fit into memory: a folder that no other executor has. One of temporary files
+    /// by default
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
 }
@@ -68,6 +70,10 @@ pub(crate) async fn run(args: ExecutorArgs) -> anyhow::Result<()> {
 fn config(args: &ExecutorArgs, work_dir: &Path) -> anyhow::Result<ExecutorProcessConfig> {
     // Ballista cleans the folder of rows, and may not take the other one for those of an old query.
     let (rows, spills) = (work_dir.join("rows"), work_dir.join("spills"));
+    // What a process that was killed has left there is nobody's, and nobody else deletes it.
+    if spills.exists() {
+        fs::remove_dir_all(&spills).with_context(|| format!("cannot empty {}", spills.display()))?;
+    }
     for folder in [&rows, &spills] {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
@@ -134,10 +140,12 @@ mod tests {
     #[test]
     fn what_does_not_fit_into_memory_lies_beside_the_rows_that_others_fetch() {
         let folder = tempfile::tempdir().expect("a folder");
+        let left = folder.path().join("spills").join("of one that was killed");
+        fs::create_dir_all(&left).expect("a folder");
         let config = config(&args(3, None), folder.path()).expect("a configuration");
         assert_eq!(config.vcores, 3);
         let rows = config.work_dir.expect("a folder");
-        assert!(Path::new(&rows).is_dir() && folder.path().join("spills").is_dir(), "{rows}");
+        assert!(Path::new(&rows).is_dir() && folder.path().join("spills").is_dir() && !left.exists(), "{rows}");
         let runtime = config.override_runtime_producer.expect("our own")(&session::config(1)).expect("a runtime");
         let spill = runtime.disk_manager.create_tmp_file("a test").expect("a file");
         let spill = spill.path().expect("a file of a disk");

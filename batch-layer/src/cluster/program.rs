@@ -31,12 +31,13 @@ impl Program {
         Program { path: found(name), variables: s3_variables(store, own) }
     }
 
-    /// Runs it once. If this is dropped before the process has ended, the process is killed.
+    /// Runs it once. If this is dropped before the process has ended, nobody reads what it writes any more: so it lets the cluster end what was
+    /// begun, and ends. One that was killed could not, and executors would go on for nobody.
     pub(super) async fn ask(&self, query: &str, request: &[u8]) -> Result<Answer, ClusterError> {
         let not_kept = |source| ClusterError::not_kept(query, source);
         let file = platform::task::blocking(tempfile::tempfile).await.map_err(not_kept)?;
         let mut command = Command::new(&self.path);
-        command.arg("query").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.arg("query").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, value) in &self.variables {
             match value {
                 Some(value) => command.env(name, value),

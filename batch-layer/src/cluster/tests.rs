@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use platform::settings::Span;
+use test_kit::{DEADLINE, Progress, wait_for};
 
 use super::*;
 
@@ -78,11 +79,17 @@ async fn a_query_that_fails_is_asked_so_often_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_query_that_takes_too_long_is_given_up() {
+async fn a_query_that_takes_too_long_is_given_up_and_its_program_hears_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (script, _) = script(folder.path(), "exec sleep 600");
+    // What it writes fails once nobody reads it.
+    let then = "trap '' PIPE\nwhile echo waits 2> /dev/null; do sleep 0.01; done\n: > \"$0.over\"";
+    let (script, _) = script(folder.path(), then);
     let mut cluster = cluster(&script);
     (cluster.settings.attempts, cluster.settings.timeout) = (2, Span::from_millis(50));
     let late = cluster.ask(&query()).await.expect_err("it does not end");
     assert!(matches!(late, ClusterError::Late { .. }) && late.to_string().contains("`cluster.timeout`"), "{late}");
+    let over = script.with_extension("over");
+    let ended =
+        wait_for("the program to end by itself", DEADLINE, async || Ok(Progress::when(over.exists(), "it goes on")));
+    ended.await.expect("it ends");
 }
