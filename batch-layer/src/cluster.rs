@@ -22,6 +22,7 @@ use metrics::counter;
 use platform::settings::{self, Engine, Settings};
 use platform::task::Backoff;
 use platform::telemetry::error_text;
+use shared_logic::catalog::PLAN_VERSION;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -65,7 +66,7 @@ impl Cluster {
     /// The last failure.
     pub(crate) async fn ask(&self, query: &Query) -> Result<Answer, ClusterError> {
         let (program, timeout) = (Program::of(&self.settings.program, &self.store), self.settings.timeout.get());
-        let request = Request { scheduler: &self.scheduler, query }.to_json();
+        let request = Request { scheduler: &self.scheduler, plan_version: PLAN_VERSION, query }.to_json();
         let (deadline, mut backoff, mut attempt) = (Instant::now() + timeout, Backoff::new(FIRST_WAIT), 0);
         loop {
             attempt += 1;

@@ -1,6 +1,7 @@
 //! The registered functions of expressions, as DataFusion calls them: the same code that other layers run, row by row.
 //!
-//! Client, scheduler and executors know them by name, so nothing of a function travels through the cluster.
+//! Client, scheduler and executors know them by name, so nothing of a function travels through the cluster. The name in a plan says of which
+//! version of plans it is: where another build answers otherwise, it does not have the function, and the query fails.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use shared_logic::catalog::PLAN_VERSION;
 use shared_logic::expression::Scalar;
 use shared_logic::expression::functions::{IN_SQL, PureFunction, REGISTRY};
 use shared_logic::schema::FieldType;
@@ -24,13 +26,18 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
 #[derive(Debug)]
 struct Registered {
     function: &'static PureFunction,
+    /// As plans name it.
+    name: String,
+    /// As queries name it.
+    aliases: [String; 1],
     signature: Signature,
 }
 
 impl Registered {
     fn new(function: &'static PureFunction) -> Registered {
         let takes = function.takes.iter().map(|kind| type_of(*kind)).collect();
-        Registered { function, signature: Signature::exact(takes, Volatility::Immutable) }
+        let (name, aliases) = (format!("{}_of_plan_{PLAN_VERSION}", function.name), [function.name.to_owned()]);
+        Registered { function, name, aliases, signature: Signature::exact(takes, Volatility::Immutable) }
     }
 }
 
@@ -51,7 +58,11 @@ impl Hash for Registered {
 
 impl ScalarUDFImpl for Registered {
     fn name(&self) -> &str {
-        self.function.name
+        &self.name
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
     }
 
     fn signature(&self) -> &Signature {
@@ -184,6 +195,14 @@ mod tests {
             let sql = format!("SELECT {}({})", function.name, nulls.join(", "));
             let batches = context.sql(&sql).await.expect("planned").collect().await.expect("run");
             assert_eq!(batches[0].column(0).data_type(), &type_of(function.gives), "{sql}");
+        }
+    }
+
+    #[test]
+    fn plans_name_a_function_with_its_version_and_queries_do_not() {
+        for (function, known) in all().iter().zip(REGISTRY.iter().chain(IN_SQL)) {
+            assert_eq!(function.name(), format!("{}_of_plan_{PLAN_VERSION}", known.name));
+            assert_eq!(function.aliases(), [known.name]);
         }
     }
 

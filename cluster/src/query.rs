@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use ballista::prelude::{SessionConfigExt, SessionContextExt};
 use ballista_core::execution_plans::DistributedQueryExec;
 use ballista_core::serde::protobuf::CancelJobParams;
@@ -28,6 +28,7 @@ use futures::StreamExt;
 use log::{debug, info};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Deserialize;
+use shared_logic::catalog::PLAN_VERSION;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -43,6 +44,8 @@ const CANCELLING: Duration = Duration::from_secs(5);
 struct Request {
     /// The scheduler's address, `host:port`.
     scheduler: String,
+    /// By which version of plans the query was written.
+    plan_version: u32,
     /// By which name the scheduler logs it.
     name: String,
     /// The query.
@@ -124,12 +127,26 @@ impl Table {
     }
 }
 
+impl Request {
+    /// Refuses what would be answered by functions of another build, of which there may be some that answer otherwise.
+    fn check_version(&self) -> anyhow::Result<()> {
+        let asked = self.plan_version;
+        ensure!(
+            asked == PLAN_VERSION,
+            "this braid-cluster has plans of version {PLAN_VERSION}, and batch-layer of version {asked}: install both of the same build, on all \
+             machines of the cluster"
+        );
+        Ok(())
+    }
+}
+
 /// Reads a request, and writes its answer.
 pub(crate) async fn run() -> anyhow::Result<()> {
     // It may be that who asks does not close it.
     let read = || serde_json::Deserializer::from_reader(io::stdin().lock()).into_iter::<Request>().next();
     let request = tokio::task::block_in_place(read).context("there is no request on standard input")?;
     let request = request.context("what standard input says is no request")?;
+    request.check_version()?;
     let (host, port) = address(&request.scheduler).map_err(|wrong| anyhow!(wrong))?;
     let abandoned = abandoned()?;
     let context = context(&request, &host, port).await?;
@@ -219,8 +236,8 @@ mod tests {
     use super::*;
 
     const REQUEST: &str = r#"{
-        "scheduler": "host:50050", "name": "views 2026-11-27", "sql": "SELECT 1", "rows_at_once": 500000,
-        "tables": [{
+        "scheduler": "host:50050", "plan_version": 2, "name": "views 2026-11-27", "sql": "SELECT 1",
+        "rows_at_once": 500000, "tables": [{
             "name": "archive",
             "columns": [
                 {"name": "_log", "type": "text"}, {"name": "_partition", "type": "int32"}, {"name": "_offset", "type": "int"},
@@ -248,8 +265,19 @@ mod tests {
         assert!(with("500000", "0").is_err());
         assert!(with("\"instant\"", "\"binary\"").is_err());
         assert!(with("\"sql\"", "\"query\"").is_err());
+        assert!(with("\"plan_version\": 2, ", "").is_err());
         assert!(with("\"tables\"", "\"more\": 1, \"tables\"").is_err());
         assert_eq!(with("\"tables\"", "\"partitions\": 4, \"tables\"").expect("valid").partitions.get(), 4);
+    }
+
+    #[test]
+    fn a_request_of_another_version_is_refused_with_both_versions() {
+        let of = |version: u32| Request { plan_version: version, ..request(REQUEST).expect("a request") };
+        assert!(of(PLAN_VERSION).check_version().is_ok());
+        let refused = of(PLAN_VERSION + 1).check_version().expect_err("of another version").to_string();
+        for version in [PLAN_VERSION, PLAN_VERSION + 1] {
+            assert!(refused.contains(&format!("version {version}")), "{refused}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

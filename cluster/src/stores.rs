@@ -3,16 +3,23 @@
 //! Client, scheduler and executors find a bucket's settings in their own environment, as all programs for S3 do: `AWS_ENDPOINT`,
 //! `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ALLOW_HTTP` and `AWS_VIRTUAL_HOSTED_STYLE_REQUEST`. So no secret
 //! travels through the cluster.
+//!
+//! - `named_files`: a file that is not there is an error.
+
+mod named_files;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
+use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
 use url::Url;
+
+use self::named_files::NamedFiles;
 
 /// What a query needs besides its plan. `spills` is the folder for what does not fit into memory, that of temporary files by default.
 pub(crate) fn runtime(spills: Option<&Path>) -> Result<Arc<RuntimeEnv>> {
@@ -24,9 +31,19 @@ pub(crate) fn runtime(spills: Option<&Path>) -> Result<Arc<RuntimeEnv>> {
 }
 
 /// The stores that were needed so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stores {
     made: DefaultObjectStoreRegistry,
+}
+
+impl Default for Stores {
+    /// That of local files.
+    fn default() -> Stores {
+        let made = DefaultObjectStoreRegistry::new();
+        let local = NamedFiles::new(Arc::new(LocalFileSystem::new()));
+        made.register_store(ObjectStoreUrl::local_filesystem().as_ref(), Arc::new(local));
+        Stores { made }
+    }
 }
 
 impl ObjectStoreRegistry for Stores {
@@ -40,7 +57,8 @@ impl ObjectStoreRegistry for Stores {
         if known.is_ok() || url.scheme() != "s3" {
             return known;
         }
-        let store: Arc<dyn ObjectStore> = Arc::new(AmazonS3Builder::from_env().with_url(url.as_str()).build()?);
+        let bucket = AmazonS3Builder::from_env().with_url(url.as_str()).build()?;
+        let store: Arc<dyn ObjectStore> = Arc::new(NamedFiles::new(Arc::new(bucket)));
         self.made.register_store(url, Arc::clone(&store));
         Ok(store)
     }

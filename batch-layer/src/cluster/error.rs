@@ -27,8 +27,8 @@ pub enum ClusterError {
     },
     /// The cluster did not compute it.
     #[error(
-        "the cluster did not compute {query}: {said} (does its scheduler run where `reconcile.engine` says, and do its executors reach the \
-         store?)"
+        "the cluster did not compute {query}: {said} (does its scheduler run where `reconcile.engine` says, are all its parts of this \
+         build, and do scheduler and executors reach the store?)"
     )]
     Failed {
         /// The query's name.

@@ -39,6 +39,8 @@ struct Column {
 pub(super) struct Request<'a> {
     /// Where the scheduler listens, `host:port`.
     pub(super) scheduler: &'a str,
+    /// By which version of plans the query was written: the program refuses another one, and executors have the functions of theirs alone.
+    pub(super) plan_version: u32,
     #[serde(flatten)]
     pub(super) query: &'a Query,
 }
@@ -87,7 +89,7 @@ mod tests {
     fn a_request_names_files_and_what_their_columns_are() {
         let tables = vec![TableFiles::new("archive", record_columns(), vec!["file:///a%20b.parquet".to_owned()])];
         let query = Query { name: "views 2026-11-27".to_owned(), sql: "SELECT 1".to_owned(), rows_at_once: 7, tables };
-        let request = Request { scheduler: "host:1", query: &query }.to_json();
+        let request = Request { scheduler: "host:1", plan_version: 7, query: &query }.to_json();
         let request: Value = serde_json::from_slice(&request).expect("JSON");
         let column = |name: &str, kind: &str| json!({"name": name, "type": kind});
         let columns = [
@@ -101,7 +103,7 @@ mod tests {
             column("_error", "text"),
         ];
         let expected = json!({
-            "scheduler": "host:1", "name": "views 2026-11-27", "sql": "SELECT 1", "rows_at_once": 7,
+            "scheduler": "host:1", "plan_version": 7, "name": "views 2026-11-27", "sql": "SELECT 1", "rows_at_once": 7,
             "tables": [{"name": "archive", "columns": columns, "files": ["file:///a%20b.parquet"]}],
         });
         assert_eq!(request, expected, "and no bytes");

@@ -124,11 +124,13 @@ fn bucket_of(time: &str, length_us: i64) -> String {
     format!("({time} - ({time} % {length} + {length}) % {length})")
 }
 
-/// The records of some ranges. As one `CASE`, of which a plan is as deep for thousands of ranges as for one.
+/// The records of some ranges. As one `CASE`, of which a plan is as deep for thousands of ranges as for one. Whoever reads a file does not look
+/// into that, and sees by the two bounds before it what it need not read.
 fn within(events: &EventsInSql<'_>) -> String {
-    if events.ranges.is_empty() {
-        return "FALSE".to_owned();
-    }
+    let (first, end) =
+        (events.ranges.iter().map(|range| range.from).min(), events.ranges.iter().map(|range| range.to).max());
+    let Some((first, end)) = first.zip(end) else { return "FALSE".to_owned() };
+    let (first, end) = (int(first), int(end));
     let RecordColumns { log, partition, offset, .. } = events.record;
     let (log, partition, offset) = (quoted(log), quoted(partition), quoted(offset));
     let ends = events.ranges.iter().map(|range| {
@@ -137,7 +139,8 @@ fn within(events: &EventsInSql<'_>) -> String {
         let is_in = format!("{log} = {of_log} AND {partition} = {number}");
         format!("WHEN {is_in} AND {offset} >= {from} AND {offset} < {to} THEN {to}")
     });
-    format!("{offset} < CASE {} END", ends.collect::<Vec<_>>().join(" "))
+    let ends = ends.collect::<Vec<_>>().join(" ");
+    format!("{offset} >= {first} AND {offset} < {end} AND {offset} < CASE {ends} END")
 }
 
 /// The number of a log in the order of the logs; one that is not known comes last.

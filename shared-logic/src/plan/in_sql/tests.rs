@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::expression::in_sql::int;
 use crate::log::PartitionId;
 use crate::measure::Value;
 use crate::time::TimeRange;
@@ -122,7 +123,10 @@ fn only_the_ranges_and_times_that_are_asked_for_are_read() {
             r#"{is_in} AND "_offset" >= CAST('{from}' AS BIGINT) AND "_offset" < CAST('{to}' AS BIGINT) THEN CAST('{to}' AS BIGINT)"#
         )
     };
-    let ranges = format!(r#"WHERE "_offset" < CASE {} {} END"#, range("a''b", i64::MIN, 7), range("c", 0, 5));
+    // From the first offset of all ranges to the last one.
+    let bounds = format!(r#""_offset" >= {} AND "_offset" < {}"#, int(i64::MIN), int(7));
+    let ranges =
+        format!(r#"WHERE {bounds} AND "_offset" < CASE {} {} END"#, range("a''b", i64::MIN, 7), range("c", 0, 5));
     assert!(query(&plan(), None).contains(&format!("AS read {ranges}) AS numbered")));
     let starts = BTreeSet::from([-7_200, 3_600]);
     let times = query(&plan(), Some((&starts, 3_600)));
