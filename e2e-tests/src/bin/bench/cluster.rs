@@ -24,7 +24,7 @@ const SMALL: usize = 4;
 const DAYS: i64 = 8;
 
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
-    let program = program("bench cluster").context("no program of a cluster is named")?;
+    let program = program("bench cluster").context("BRAID_TEST_CLUSTER names no program of a cluster")?;
     let events = amount("BENCH_CLUSTER_EVENTS", EVENTS)?;
     for (name, events) in [("small", events / SMALL), ("large", events)] {
         rebuilds(scenario, figures, program.clone(), (name, events)).await?;
