@@ -80,11 +80,13 @@ impl Cluster {
                 Err(failed) => failed,
             };
             count("failed");
-            if attempt >= self.settings.attempts || !failed.may_pass() {
+            let again = Instant::now() + backoff.wait();
+            // Later than that, it would only be late.
+            if attempt >= self.settings.attempts || !failed.may_pass() || again >= deadline {
                 return Err(failed);
             }
             warn!(query = query.name, attempt, error = error_text(&failed), "the cluster did not answer; asking again");
-            tokio::time::sleep_until((Instant::now() + backoff.wait()).min(deadline)).await;
+            tokio::time::sleep_until(again).await;
         }
     }
 }

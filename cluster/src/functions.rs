@@ -220,6 +220,19 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn logic_knows_what_is_unknown() {
+        let of = |truth: &str| {
+            format!("SELECT {truth} FROM (VALUES (CAST(NULL AS VARCHAR)), ('a')) AS v(t) ORDER BY t NULLS FIRST")
+        };
+        for truth in [
+            "braid_not(braid_and(t IN ('a', 'b'), t IN ('c', 'd')))",
+            "braid_or(braid_not(t IN ('a', 'b')), braid_not(t IN ('c', 'd')))",
+        ] {
+            assert_eq!(cell(&of(truth)).await, ScalarValue::Boolean(None), "{truth}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn floats_become_finite_and_zeros_lose_their_sign() {
         let of = |x: &str, operator: &str, y: &str| {
             format!("SELECT braid_finite(CAST({x} AS DOUBLE) {operator} CAST({y} AS DOUBLE))")

@@ -6,7 +6,8 @@
 //!
 //! Integers are calculated by functions of our own (`functions::IN_SQL`). DataFusion's `+` wraps, and what goes through its
 //! decimals is not safe either: it compares `TRY_CAST(d AS BIGINT) > 5` as `d > 5`, so a sum that 64 bits do not hold is greater, and
-//! not unknown. It looks into no function that it does not know.
+//! not unknown. It looks into no function that it does not know. So is logic, unless null is as good as false there: DataFusion takes
+//! `s IN ('a') AND s IN ('b')` for false where `s` is null, and `NOT s IN ('a') OR NOT s IN ('b')` for true.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -22,7 +23,12 @@ impl Expression {
     /// The expression in SQL for DataFusion 55, with the meaning of [`Expression::to_polars`]. Columns are named as the fields are,
     /// and instants are integers of microseconds.
     pub fn to_sql(&self) -> String {
-        Sql(self).to_string()
+        value(self).to_string()
+    }
+
+    /// The same of a condition, of which null is as good as false.
+    pub fn to_sql_condition(&self) -> String {
+        condition(self).to_string()
     }
 
     /// How deeply its text nests. Plans are sent from machine to machine, and what is nested too deeply is not read.
@@ -39,38 +45,53 @@ impl Expression {
 }
 
 /// An expression that is written for DataFusion.
-struct Sql<'a>(&'a Expression);
+struct Sql<'a> {
+    of: &'a Expression,
+    /// Whether null is as good as false.
+    decides: bool,
+}
+
+fn value(of: &Expression) -> Sql<'_> {
+    Sql { of, decides: false }
+}
+
+fn condition(of: &Expression) -> Sql<'_> {
+    Sql { of, decides: true }
+}
 
 impl Display for Sql<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Expression { kind, node } = self.0;
+        let Expression { kind, node } = self.of;
         match node {
             Node::Column(name) => f.write_str(&quoted(name)),
             // Rows have no measures.
             Node::Quantile(..) => f.write_str(&literal(&Literal::Null, *kind)),
             Node::Literal(constant) => f.write_str(&literal(constant, *kind)),
-            Node::Not(of) => write!(f, "(NOT {})", Sql(of)),
+            Node::Not(of) => write!(f, "braid_not({})", value(of)),
             Node::Minus(of) => match kind {
-                FieldType::Float => write!(f, "braid_finite({} - {})", float(0.0), Sql(of)),
-                _ => write!(f, "braid_subtract({}, {})", int(0), Sql(of)),
+                FieldType::Float => write!(f, "braid_finite({} - {})", float(0.0), value(of)),
+                _ => write!(f, "braid_subtract({}, {})", int(0), value(of)),
             },
+            Node::Binary(operator @ (Operator::And | Operator::Or), left, right) if self.decides => {
+                write!(f, "({} {} {})", condition(left), operator.symbol(), condition(right))
+            }
             Node::Binary(operator, left, right) => binary(f, *operator, *kind, left, right),
-            Node::IsNull(of) => write!(f, "({} IS NULL)", Sql(of)),
+            Node::IsNull(of) => write!(f, "({} IS NULL)", value(of)),
             Node::In(of, list) => {
                 let list: Vec<String> = list.iter().map(|item| literal(item, of.kind)).collect();
-                write!(f, "({} IN ({}))", Sql(of), list.join(", "))
+                write!(f, "({} IN ({}))", value(of), list.join(", "))
             }
-            Node::Between(value, low, high) => {
-                write!(f, "({} BETWEEN {} AND {})", Sql(value), Sql(low), Sql(high))
+            Node::Between(of, low, high) => {
+                write!(f, "({} BETWEEN {} AND {})", value(of), value(low), value(high))
             }
             Node::Case(branches, otherwise) => {
                 f.write_str("CASE")?;
-                for (condition, result) in branches {
-                    write!(f, " WHEN {} THEN {}", Sql(condition), Sql(result))?;
+                for (when, result) in branches {
+                    write!(f, " WHEN {} THEN {}", condition(when), value(result))?;
                 }
-                write!(f, " ELSE {} END", Sql(otherwise))
+                write!(f, " ELSE {} END", value(otherwise))
             }
-            Node::ToFloat(of) => write!(f, "CAST({} AS DOUBLE)", Sql(of)),
+            Node::ToFloat(of) => write!(f, "CAST({} AS DOUBLE)", value(of)),
             Node::Call(function, arguments) => call(f, *function, *kind, arguments),
         }
     }
@@ -83,7 +104,17 @@ fn binary(
     left: &Expression,
     right: &Expression,
 ) -> fmt::Result {
-    let (left, right) = (Sql(left), Sql(right));
+    let of_truths = match operator {
+        Operator::And => Some("braid_and"),
+        Operator::Or => Some("braid_or"),
+        Operator::Equal if left.kind == FieldType::Bool => Some("braid_equal"),
+        Operator::NotEqual if left.kind == FieldType::Bool => Some("braid_unequal"),
+        _ => None,
+    };
+    let (left, right) = (value(left), value(right));
+    if let Some(of_truths) = of_truths {
+        return write!(f, "{of_truths}({left}, {right})");
+    }
     let of_ints = match operator {
         Operator::Add => "braid_add",
         Operator::Subtract => "braid_subtract",
@@ -182,8 +213,9 @@ mod tests {
             ("x % 0.5", r#"braid_finite("x" % CAST('0.5' AS DOUBLE))"#),
             ("-x", r#"braid_finite(CAST('0.0' AS DOUBLE) - "x")"#),
             ("x > 1e300", r#"("x" > CAST('1e300' AS DOUBLE))"#),
-            ("a > 1 AND NOT p", r#"(("a" > CAST('1' AS BIGINT)) AND (NOT "p"))"#),
-            ("p = TRUE OR s IS NULL", r#"(("p" = TRUE) OR ("s" IS NULL))"#),
+            ("a > 1 AND NOT p", r#"braid_and(("a" > CAST('1' AS BIGINT)), braid_not("p"))"#),
+            ("p = TRUE OR s IS NULL", r#"braid_or(braid_equal("p", TRUE), ("s" IS NULL))"#),
+            ("p <> FALSE", r#"braid_unequal("p", FALSE)"#),
             ("a IN (1, 2)", r#"("a" IN (CAST('1' AS BIGINT), CAST('2' AS BIGINT)))"#),
             ("s IN ('u', 'v')", r#"("s" IN ('u', 'v'))"#),
             ("a BETWEEN b AND 7", r#"("a" BETWEEN "b" AND CAST('7' AS BIGINT))"#),
@@ -203,6 +235,20 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(parse(text).to_sql(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn logic_is_left_to_datafusion_where_null_is_as_good_as_false() {
+        let table = [
+            ("a > 1 AND (p OR s = 'u')", r#"(("a" > CAST('1' AS BIGINT)) AND ("p" OR ("s" = 'u')))"#),
+            ("NOT (p AND s = 'u')", r#"braid_not(braid_and("p", ("s" = 'u')))"#),
+            ("(p OR p) IS NULL", r#"(braid_or("p", "p") IS NULL)"#),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse(text).to_sql_condition(), expected, "{text}");
+        }
+        let case = parse("CASE WHEN p AND s = 'u' THEN p AND p ELSE p END").to_sql();
+        assert_eq!(case, r#"CASE WHEN ("p" AND ("s" = 'u')) THEN braid_and("p", "p") ELSE "p" END"#);
     }
 
     #[test]

@@ -24,17 +24,28 @@ pub const IN_SQL: &[PureFunction] = &[
         about: "the float, its zero without a sign, or null if it is not finite",
         apply: finite,
     },
+    of_truths("braid_and", TWO_TRUTHS, "whether both are true", and),
+    of_truths("braid_or", TWO_TRUTHS, "whether one of both is true", or),
+    of_truths("braid_not", &[FieldType::Bool], "whether it is false", not),
+    of_truths("braid_equal", TWO_TRUTHS, "whether both are the same", equal),
+    of_truths("braid_unequal", TWO_TRUTHS, "whether both are not the same", unequal),
     of_text("braid_lower", "the text in lower case", lower),
     of_text("braid_key_text", "the text as it stands in a group key", key_text),
 ];
 
 const TWO_INTS: &[FieldType] = &[FieldType::Int, FieldType::Int];
+const TWO_TRUTHS: &[FieldType] = &[FieldType::Bool, FieldType::Bool];
 
 type Apply = for<'a> fn(&[Scalar<'a>]) -> Scalar<'a>;
 
 /// Integers → an integer, or null where 64 bits do not hold it.
 const fn of_ints(name: &'static str, takes: &'static [FieldType], about: &'static str, apply: Apply) -> PureFunction {
     PureFunction { name, takes, gives: FieldType::Int, is_total: false, about, apply }
+}
+
+/// Truth values, null where it is not known → another one.
+const fn of_truths(name: &'static str, takes: &'static [FieldType], about: &'static str, apply: Apply) -> PureFunction {
+    PureFunction { name, takes, gives: FieldType::Bool, is_total: true, about, apply }
 }
 
 const fn of_text(name: &'static str, about: &'static str, apply: Apply) -> PureFunction {
@@ -63,6 +74,40 @@ fn abs<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
         [Scalar::Int(x)] => in_64_bits(x.checked_abs()),
         _ => Scalar::Null,
     }
+}
+
+fn and<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
+    match arguments {
+        [Scalar::Bool(false), _] | [_, Scalar::Bool(false)] => Scalar::Bool(false),
+        [Scalar::Bool(true), Scalar::Bool(true)] => Scalar::Bool(true),
+        _ => Scalar::Null,
+    }
+}
+
+fn or<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
+    match arguments {
+        [Scalar::Bool(true), _] | [_, Scalar::Bool(true)] => Scalar::Bool(true),
+        [Scalar::Bool(false), Scalar::Bool(false)] => Scalar::Bool(false),
+        _ => Scalar::Null,
+    }
+}
+
+fn not<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
+    match arguments {
+        [Scalar::Bool(x)] => Scalar::Bool(!*x),
+        _ => Scalar::Null,
+    }
+}
+
+fn equal<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
+    match arguments {
+        [Scalar::Bool(a), Scalar::Bool(b)] => Scalar::Bool(a == b),
+        _ => Scalar::Null,
+    }
+}
+
+fn unequal<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
+    not(&[equal(arguments)])
 }
 
 fn of_two<'a>(arguments: &[Scalar<'a>], calculate: fn(i128, i128) -> Option<i128>) -> Scalar<'a> {
@@ -119,6 +164,26 @@ mod tests {
             assert!(!functions::names().contains(&function.name), "{function:?}");
             let same = IN_SQL.iter().filter(|other| other.name == function.name).count();
             assert_eq!(same, 1, "{function:?}");
+        }
+    }
+
+    #[test]
+    fn logic_has_three_values() {
+        let values = [Some(true), Some(false), None];
+        let scalar = |truth: Option<bool>| truth.map_or(Scalar::Null, Scalar::Bool);
+        for a in values {
+            assert_eq!(called("braid_not", &[scalar(a)]), scalar(a.map(|a| !a)), "{a:?}");
+            for b in values {
+                let both = if a == Some(false) || b == Some(false) { Some(false) } else { a.and(b) };
+                let any = if a == Some(true) || b == Some(true) { Some(true) } else { a.and(b) };
+                let same = a.zip(b).map(|(a, b)| a == b);
+                let expected = [both, any, same, same.map(|same| !same)];
+                for (name, expected) in
+                    ["braid_and", "braid_or", "braid_equal", "braid_unequal"].into_iter().zip(expected)
+                {
+                    assert_eq!(called(name, &[scalar(a), scalar(b)]), scalar(expected), "{name}({a:?}, {b:?})");
+                }
+            }
         }
     }
 

@@ -48,7 +48,8 @@ impl InSql<'_> {
         let evaluated: Vec<String> = metric.by.iter().map(key).chain([bucket]).chain(arguments).collect();
         // A condition does not choose among copies: the first one is the event, and is counted or not.
         let first = (!source.event_id.is_empty()).then(|| format!("{} = 1", quoted(COPY)));
-        let conditions: Vec<String> = first.into_iter().chain(metric.filter.as_ref().map(Expression::to_sql)).collect();
+        let conditions: Vec<String> =
+            first.into_iter().chain(metric.filter.as_ref().map(Expression::to_sql_condition)).collect();
         let mut query = format!("SELECT {} FROM ({}) AS numbered", evaluated.join(", "), self.numbered(events));
         if !conditions.is_empty() {
             query += " WHERE ";
