@@ -7,7 +7,8 @@
 //! 2. enter it below;
 //! 3. raise [`PLAN_VERSION`](crate::catalog::PLAN_VERSION) with every change of what an entered function answers.
 //!
-//! [`IN_SQL`] are further ones, which no catalog may call: the SQL form of an expression does where SQL means something else.
+//! [`IN_SQL`] are further ones, which no catalog may call: the SQL form of an expression does where SQL means something else. Steps 2 and 3 are
+//! theirs, too: a cluster finds both by name and [`PLAN_VERSION`](crate::catalog::PLAN_VERSION).
 
 mod distance_km;
 mod in_sql;
