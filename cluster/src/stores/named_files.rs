@@ -2,7 +2,7 @@
 //!
 //! Where there is no file of a name, DataFusion (55) takes it for the name of a folder and lists that. A folder that is not there is empty, so
 //! a query would count nothing of a file that was deleted, or that lies on a disk which the scheduler does not see, and succeed. No table is a
-//! folder here, so nothing is ever listed but for that reason.
+//! folder here, so nothing is ever listed but for that reason. An empty file is passed over as well, and none of Parquet is empty.
 
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
@@ -55,7 +55,12 @@ impl ObjectStore for NamedFiles {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.files.get_opts(location, options).await
+        let found = self.files.get_opts(location, options).await?;
+        if found.meta.size == 0 {
+            let source = format!("the file {location} is empty, so it was damaged").into();
+            return Err(Error::Generic { store: "braid-cluster", source });
+        }
+        Ok(found)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -82,22 +87,33 @@ impl ObjectStore for NamedFiles {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use datafusion::prelude::SessionContext;
     use url::Url;
 
     use crate::query::{Column, Kind, Table};
     use crate::session;
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_file_that_is_not_there_is_an_error_and_none_without_rows() {
-        let folder = tempfile::tempdir().expect("a folder");
+    /// Why a query of that file fails.
+    async fn failure(file: &Path) -> String {
         let context = SessionContext::new_with_state(session::planner(session::config(2)).expect("a session"));
-        let file = Url::from_file_path(folder.path().join("gone.parquet")).expect("a path");
+        let file = Url::from_file_path(file).expect("a path");
         let columns = vec![Column { name: "n".to_owned(), kind: Kind::Int }];
         let table = Table { name: "archive".to_owned(), columns, files: vec![file.to_string()] };
         table.register(&context).expect("registered");
         let counted = context.sql("SELECT count(n) FROM archive").await.expect("planned").collect().await;
-        let error = counted.expect_err("there is no such file").to_string();
-        assert!(error.contains("gone.parquet") && error.contains("does not see it"), "{error}");
+        counted.expect_err("it is no file of Parquet").to_string()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_that_is_not_there_or_is_empty_is_an_error_and_none_without_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let gone = failure(&folder.path().join("gone.parquet")).await;
+        assert!(gone.contains("gone.parquet") && gone.contains("does not see it"), "{gone}");
+        let empty = folder.path().join("empty.parquet");
+        std::fs::write(&empty, "").expect("written");
+        let empty = failure(&empty).await;
+        assert!(empty.contains("empty.parquet") && empty.contains("is empty"), "{empty}");
     }
 }
