@@ -77,9 +77,7 @@ pub(crate) struct Coefficients {
     pub(crate) reconcile_s_per_run: Coefficient,
     /// CPU of a reconcile for an earlier day with late events and a metric.
     pub(crate) reconcile_ms_per_late_day: Coefficient,
-    /// CPU of a reconcile for a row that was archived before.
-    pub(crate) reconcile_ns_per_archived_row: Coefficient,
-    /// Cores that one reconcile can use.
+    /// Cores that one reconcile keeps busy.
     pub(crate) reconcile_cores: Coefficient,
     /// Memory of a reconcile.
     pub(crate) reconcile_mib: Coefficient,

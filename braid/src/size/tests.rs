@@ -76,10 +76,10 @@ fn each_flag_changes_what_it_should_and_nothing_that_it_should_not() {
         estimate.layers.iter().map(amounts).collect()
     };
     let changes: [(Workload, &[&str]); 9] = [
-        (Workload { keys: 10_000_000, ..usual() }, &["speed", "redis", "reconcile"]),
-        (Workload { metrics: 3, ..usual() }, &["speed", "redis", "reconcile"]),
+        (Workload { keys: 10_000_000, ..usual() }, &["speed", "redis", "reconcile", "serving"]),
+        (Workload { metrics: 3, ..usual() }, &["speed", "redis", "reconcile", "serving"]),
         (Workload { event_bytes: 288, ..usual() }, &["kafka", "archive"]),
-        (Workload { retain: Span::from_secs(86_400), ..usual() }, &["archive", "reconcile"]),
+        (Workload { retain: Span::from_secs(86_400), ..usual() }, &["archive", "reconcile", "serving"]),
         (Workload { kafka_retention: Span::from_secs(86_400), ..usual() }, &["kafka"]),
         (Workload { reconcile_every: Span::from_secs(3_600), ..usual() }, &["redis", "reconcile"]),
         (Workload { queries_per_second: 200.0, ..usual() }, &["serving"]),
@@ -97,9 +97,45 @@ fn each_flag_changes_what_it_should_and_nothing_that_it_should_not() {
 #[test]
 fn a_detector_is_a_layer_and_another_reader() {
     let with = estimate(&Workload { remembered: 10_000_000, ..usual() });
-    assert_eq!(amount(&with, "streams", "memory_bytes"), 1.23e9);
-    let readers = amount(&with, "kafka", "cores") / amount(&estimate(&usual()), "kafka", "cores");
+    assert_eq!(amount(&with, "streams", "memory_bytes"), 9.5e8);
+    let read = |estimate: &Estimate| {
+        let drivers = &estimate.layers[0].drivers;
+        drivers.iter().find(|driver| driver.what == "records that are read").expect("a driver").amount
+    };
+    let readers = read(&with) / read(&estimate(&usual()));
     assert!((readers - 1.5).abs() < 1e-9, "{readers}");
+}
+
+#[test]
+fn a_longer_history_makes_no_reconcile_dearer() {
+    let cores = |days| {
+        let workload = Workload { retain: Span::from_secs(days * 86_400), ..usual() };
+        amount(&estimate(&workload), "reconcile", "cores")
+    };
+    assert_eq!(cores(1), cores(3_650));
+}
+
+/// What an estimate takes for a limit is about what `bench growth` saw a reconcile and an archiver take on 2026-11-27.
+#[test]
+fn a_limit_is_about_what_was_seen() {
+    let (events_per_second, keys, metrics) = (1e5, 100_000, 1);
+    let even = Workload { events_per_second, keys, metrics, peak: 1.0, late: 0.0, skew: 0.0, ..Workload::USUAL };
+    let sized = estimate(&even);
+    let up_to = |what: &str| {
+        let limit = sized.limits.iter().find(|limit| limit.what.starts_with(what));
+        limit.unwrap_or_else(|| panic!("no limit {what}")).events_per_second
+    };
+    // Increments of 200,000, 400,000 and 800,000 rows, and an archiver that drained a topic.
+    let seen = [
+        ("one reconcile", 200_000.0 / 0.42),
+        ("one reconcile", 400_000.0 / 0.66),
+        ("one reconcile", 800_000.0 / 1.40),
+        ("one archiver", 1_010_000.0),
+    ];
+    for (what, seen) in seen {
+        let off = up_to(what) / seen - 1.0;
+        assert!(off.abs() < 0.3, "{what}: {} and {seen} events/s", up_to(what));
+    }
 }
 
 #[test]
@@ -133,9 +169,14 @@ fn partitions_are_as_many_as_the_busiest_time_needs_unless_they_are_said() {
 
 #[test]
 fn what_was_not_measured_is_named_and_is_in_it_once_it_was() {
-    let segments = "[segment_bytes_per_row]\nvalue = 10\nunit = \"bytes\"\ngroup = \"growth\"\nfigure = \"f\"\nhow = \"h\"\nmachine = \"m\"\ndate = \"d\"\n";
-    let written = segments.replace("segment_bytes_per_row", "kafka_us_per_record_written");
-    let both = Coefficients::with(&format!("{segments}{written}")).expect("two more");
+    let measured = Coefficients::measured().expect("they are whole");
+    let neither = Coefficients { segment_bytes_per_row: None, kafka_us_per_record_written: None, ..measured };
+    let without = Estimate::of(&usual(), &neither).expect("a workload");
+    assert_eq!(without.not_measured.len(), 2, "{:?}", without.not_measured);
+    assert_eq!(amount(&without, "serving", "disk_bytes"), 0.0);
+
+    let written = "[kafka_us_per_record_written]\nvalue = 10\nunit = \"µs\"\ngroup = \"growth\"\nfigure = \"f\"\nhow = \"h\"\nmachine = \"m\"\ndate = \"d\"\n";
+    let both = Coefficients::with(written).expect("another value");
     let with = Estimate::of(&usual(), &both).expect("a workload");
     assert!(with.not_measured.is_empty(), "{:?}", with.not_measured);
     assert!(amount(&with, "serving", "disk_bytes") > 0.0);

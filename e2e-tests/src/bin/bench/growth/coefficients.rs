@@ -9,7 +9,7 @@ use shared_logic::time::{day_of, format_day};
 use super::archived::Archived;
 use super::asked::Asked;
 use super::counted::Counted;
-use super::fit::fit;
+use super::fit::{fit, line};
 use super::reconciled::Reconciles;
 
 /// A number, what it counts, and how it follows from what was measured.
@@ -136,11 +136,9 @@ impl Coefficients {
 
     fn of_reconciles(&mut self, reconciles: &Reconciles) -> Result<()> {
         let figure = "growth_reconcile_cpu_…";
-        let today: Vec<_> = reconciles.of_today.iter().map(|run| ([1.0, run.new as f64], run.cpu_seconds)).collect();
-        let [in_any_case, of_new] = fit(&today)?;
-        let histories = reconciles.of_histories.iter();
-        let histories: Vec<_> = histories.map(|run| ([1.0, run.history as f64], run.cpu_seconds)).collect();
-        let [_, of_archived] = fit(&histories)?;
+        let today: Vec<_> = reconciles.of_today.iter().map(|run| (run.new as f64, run.cpu_seconds)).collect();
+        let (in_any_case, of_new) = line(&today)?;
+        let largest = reconciles.of_today.last().context("no increments")?;
         let late = &reconciles.late;
         let of_late = late.cpu_seconds - in_any_case - of_new * late.new as f64;
         self.add(
@@ -162,14 +160,14 @@ impl Coefficients {
             of_late * 1e3 / reconciles.late_days,
             "ms of CPU of a reconcile, for an earlier day with late events and a metric",
             figure,
-            "an increment of which 2 % are late by up to 60 days, less one without",
+            "an increment of which 2 % are late by up to 60 days, less what the fit says of one without",
         );
         self.add(
-            "reconcile_ns_per_archived_row",
-            of_archived * 1e9,
-            "ns of CPU of a reconcile, for a row that was archived before",
-            figure,
-            "least squares over the same increment on longer and longer histories",
+            "reconcile_cores",
+            largest.cpu_seconds / largest.seconds,
+            "cores that one reconcile keeps busy",
+            "growth_reconcile_cpu_…, growth_reconcile_seconds_…",
+            "CPU over time of the largest increment, of a single day",
         );
         let unit = "bytes of a view, for a bucket of a group key with two measures";
         let how = "all files of the largest view after its first reconcile";

@@ -14,9 +14,9 @@ const HISTORY: [usize; 3] = [500_000, 1_000_000, 4_000_000];
 const NEW: [usize; 4] = [100_000, 200_000, 400_000, 800_000];
 /// How many of them are late in the end.
 const LATE: f64 = 0.02;
-/// Full reconciles of a rate and an interval that make these rows.
-const FULL_EVERY_S: usize = 100;
-const TOLERANCE: f64 = 0.3;
+/// An increment is one of a rate that makes these rows in so many seconds.
+const EVERY_S: usize = 100;
+const TOLERANCE: f64 = 0.35;
 
 /// A reconcile.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,8 @@ pub(super) struct Run {
     pub(super) history: usize,
     /// Rows that were new.
     pub(super) new: usize,
+    /// Which share of them was late.
+    pub(super) late: f64,
     /// How long it took.
     pub(super) seconds: f64,
     /// Its CPU, in seconds.
@@ -64,7 +66,7 @@ impl Reconciles {
             let (view, runs) = world.bytes()?;
             view_bytes_per_row = view as f64 / first.rows_written;
             identity_bytes_per_event = runs as f64 / history as f64;
-            full.push(Run::of(0, history, &first));
+            full.push(Run::of(0, history, 0.0, &first));
             let mut archived = history;
             for (at, new) in NEW.into_iter().enumerate() {
                 if at > 0 && history > HISTORY[0] {
@@ -99,20 +101,22 @@ impl Reconciles {
 
     /// Adds what was measured beside what the model predicts; returns the points, as a test holds the model to them.
     pub(super) async fn beside(&self, model: &Model, figures: &mut Figures) -> Result<String> {
+        for run in &self.full {
+            // The model knows no full one, which looks for no earlier copies.
+            run.told(figures);
+            figures.add(format!("growth_reconcile_cpu_{}", run.name()), run.cpu_seconds, "s");
+        }
         let mut points = String::new();
-        for run in self.full.iter().chain(&self.of_histories).chain(&self.of_today).chain([&self.late]) {
-            let Run { history, new, seconds, cpu_seconds, peak_mib } = *run;
-            let flags = Flags::of(new as f64 / FULL_EVERY_S as f64, 100_000, 1).plain();
-            let flags = flags.with("reconcile-every", format!("{FULL_EVERY_S}s"));
+        // The first of today's is the first of the histories', too.
+        for run in self.of_histories.iter().chain(self.of_today.iter().skip(1)).chain([&self.late]) {
+            let flags = run.flags();
             let cores = of_layer(&model.estimate(&flags).await?, "reconcile", "cores")?;
-            let name = format!("{new}_new_rows_on_{history}");
-            figures.add(format!("growth_reconcile_seconds_{name}"), seconds, "s");
-            figures.add(format!("growth_reconcile_peak_memory_{name}"), peak_mib, "MiB");
-            let predicted = cores * FULL_EVERY_S as f64;
-            figures.beside(format!("growth_reconcile_cpu_{name}"), cpu_seconds, "s", predicted);
-            // Increments make the coefficients, and full ones are held to them.
-            if history == 0 {
-                let (measured, workload) = (cpu_seconds / FULL_EVERY_S as f64, flags.toml());
+            run.told(figures);
+            let (name, predicted) = (run.name(), cores * EVERY_S as f64);
+            figures.beside(format!("growth_reconcile_cpu_{name}"), run.cpu_seconds, "s", predicted);
+            // Increments of the smallest history make the coefficients, and those of longer ones are held to them.
+            if run.history > HISTORY[0] && run.new == NEW[0] && run.late == 0.0 {
+                let (measured, workload) = (run.cpu_seconds / EVERY_S as f64, flags.toml());
                 points += &format!(
                     "[[point]]\nname = \"{name}\"\nlayers = [\"reconcile\"]\nof = \"cores\"\nmeasured = {measured}\n\
                      tolerance = {TOLERANCE}\nsource = \"bench growth\"\nworkload = {workload}\n\n"
@@ -124,9 +128,30 @@ impl Reconciles {
 }
 
 impl Run {
-    fn of(history: usize, new: usize, reconciled: &Reconciled) -> Run {
+    fn of(history: usize, new: usize, late: f64, reconciled: &Reconciled) -> Run {
         let Reconciled { seconds, cpu_seconds, peak_mib, .. } = *reconciled;
-        Run { history, new, seconds, cpu_seconds, peak_mib }
+        Run { history, new, late, seconds, cpu_seconds, peak_mib }
+    }
+
+    fn name(&self) -> String {
+        let Run { history, new, late, .. } = self;
+        let late = if *late > 0.0 { "_some_late" } else { "" };
+        format!("{new}_new_rows{late}_on_{history}")
+    }
+
+    /// A rate, an interval and a history that make these rows.
+    fn flags(&self) -> Flags {
+        let flags = Flags::of(self.new as f64 / EVERY_S as f64, 100_000, 1);
+        let flags = flags.with("late", self.late).with("copies", 0).with("skew", 0);
+        let retain_s = self.history * EVERY_S / self.new;
+        flags.with("reconcile-every", format!("{EVERY_S}s")).with("retain", format!("{retain_s}s"))
+    }
+
+    /// Adds how long it took and its memory.
+    fn told(&self, figures: &mut Figures) {
+        let name = self.name();
+        figures.add(format!("growth_reconcile_seconds_{name}"), self.seconds, "s");
+        figures.add(format!("growth_reconcile_peak_memory_{name}"), self.peak_mib, "MiB");
     }
 }
 
@@ -134,5 +159,5 @@ impl Run {
 async fn added(world: &mut World, history: usize, new: usize, late: f64) -> Result<Run> {
     world.archive_new(new, late).await?;
     let reconciled = world.reconcile().await?;
-    Ok(Run::of(history, new, &reconciled))
+    Ok(Run::of(history, new, late, &reconciled))
 }
