@@ -109,7 +109,7 @@ fn a_detector_is_a_layer_and_another_reader() {
 #[test]
 fn a_longer_history_makes_no_reconcile_dearer() {
     let cores = |days| {
-        let workload = Workload { retain: Span::from_secs(days * 86_400), ..usual() };
+        let workload = Workload { retain: Span::from_secs(days * 86_400_u64), ..usual() };
         amount(&estimate(&workload), "reconcile", "cores")
     };
     assert_eq!(cores(1), cores(3_650));
