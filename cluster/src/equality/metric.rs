@@ -192,7 +192,8 @@ fn condition(dice: &mut Dice, depth: usize) -> String {
 }
 
 fn comparison(dice: &mut Dice) -> &'static str {
-    dice.pick(&["=", "<>", "<", "<=", ">", ">="])
+    const ALL: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+    dice.pick::<&str>(&ALL)
 }
 
 fn int(dice: &mut Dice, depth: usize) -> String {
