@@ -137,10 +137,13 @@ pub fn sorted_rows(store: &Path, table: &str) -> Result<DataFrame> {
 /// Columns of every row of a table.
 fn rows(table: PathBuf, columns: Vec<Expr>) -> Result<DataFrame> {
     let read = move || -> Result<DataFrame> {
+        // The value of a partition stands in the path as well, which says nothing of its type.
+        let mut scanned = ScanArgsParquet::default();
+        scanned.hive_options.enabled = Some(false);
         let mut all = DataFrame::empty();
         for file in active_files(&table)? {
             let path = PlRefPath::try_from_path(&table.join(&file))?;
-            let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(&columns).collect()?;
+            let frame = LazyFrame::scan_parquet(path, scanned.clone())?.select(&columns).collect()?;
             all = if all.width() == 0 { frame } else { all.vstack(&frame)? };
         }
         Ok(all)

@@ -23,7 +23,7 @@ use super::error::SourceError;
 use super::{Prepared, Reconciler};
 use crate::index::{Erased, LeftInIndex, subjects};
 
-/// How much longer than needed old files are left, or looked for, as clocks differ.
+/// How much longer than needed old files are left, as clocks differ.
 const MARGIN: Duration = Duration::from_secs(60);
 
 impl Reconciler {
@@ -53,7 +53,7 @@ impl Reconciler {
             let reached = match erasure.versions.get(version).copied() {
                 Some(known) if known.deleted_at_us.is_some() || now_us < self.due_us(&known) => None,
                 Some(known) => {
-                    let mut is_done = self.delete_old_files(erasure, written_until_us(&known), source, archive).await?;
+                    let mut is_done = self.delete_old_files(erasure, known.uncounted_at_us, source, archive).await?;
                     is_done = is_done && self.is_in_no_index(source, &archive.facts()).await;
                     is_done.then_some(ErasedIn { deleted_at_us: Some(now_us), ..known })
                 }
@@ -120,7 +120,8 @@ impl Reconciler {
 
     /// When the files that may hold erased events are old enough to be deleted, microseconds since 1970.
     pub(crate) fn due_us(&self, known: &ErasedIn) -> i64 {
-        known.uncounted_at_us.saturating_add(micros(ORPHAN_AGE.max(self.log_retention) + MARGIN))
+        let wait = ORPHAN_AGE.max(self.log_retention) + MARGIN;
+        known.uncounted_at_us.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// Whether no answer of this version of the deployment counts the events: every view was counted from an archive without them,
@@ -163,12 +164,12 @@ impl Reconciler {
     }
 
     /// Deletes what belongs to older versions of a source's tables, and of backtests. Returns whether all of it is gone that was written before
-    /// `before_us`: files that are not old enough by the store's clock are left to the next time, and so are those of a table of which
+    /// `uncounted_at_us`: files that are not old enough by the store's clock are left to the next time, and so are those of a table of which
     /// another process has just committed a version.
     async fn delete_old_files(
         &self,
         erasure: &Erasure,
-        before_us: i64,
+        uncounted_at_us: i64,
         source: &Source,
         archive: &mut Archive,
     ) -> Result<bool, StoreError> {
@@ -183,22 +184,22 @@ impl Reconciler {
         // Only a version that is the newest one deletes files, and archivers commit all the time.
         archive.refresh().await?;
         archive.remove_orphans().await?;
-        let is_done = self.is_in_no_old_file(before_us, archive).await?;
-        Ok(self.delete_old_files_beside(erasure, before_us, source).await? && is_done)
+        let is_done = self.is_in_no_old_file(uncounted_at_us, archive).await?;
+        Ok(self.delete_old_files_beside(erasure, uncounted_at_us, source).await? && is_done)
     }
 
-    /// Whether the store holds no file of before that moment that is of a version of the archive that is older than an erasure, or was made of
-    /// one and is in none. It is asked of some version that came after the erasure. Whatever is committed meanwhile does not matter: nothing that
-    /// an erasure has taken out comes back into the archive, so what later versions consist of, or take out, holds nothing of it.
-    pub(super) async fn is_in_no_old_file(&self, before_us: i64, archive: &Archive) -> Result<bool, StoreError> {
-        Ok(!archive.has_orphans_of_before(before_us).await?)
+    /// Whether the store holds no file of a version of the archive that is older than an erasure. It is asked of some version that came after the
+    /// erasure. Whatever is committed meanwhile does not matter: nothing that an erasure has taken out comes back into the archive, so what later
+    /// versions consist of, or take out, holds nothing of it.
+    pub(super) async fn is_in_no_old_file(&self, uncounted_at_us: i64, archive: &Archive) -> Result<bool, StoreError> {
+        Ok(!archive.has_orphans_of_before(uncounted_at_us).await?)
     }
 
     /// The same of what is made of the archive.
     async fn delete_old_files_beside(
         &self,
         erasure: &Erasure,
-        before_us: i64,
+        uncounted_at_us: i64,
         source: &Source,
     ) -> Result<bool, StoreError> {
         let newest = erasure.parts.iter().map(|part| part.version).max().unwrap_or_default();
@@ -212,7 +213,7 @@ impl Reconciler {
             let Some(mut table) = self.storage.table(&name).await? else { continue };
             table.remove_unused().await?;
             is_done &= !table.may_name(erasure);
-            is_done &= !table.has_unused_of_before(before_us).await? && !table.refresh().await?;
+            is_done &= !table.has_unused_of_before(uncounted_at_us).await? && !table.refresh().await?;
         }
         for metric in self.catalog.metrics_of(&source.name) {
             let Some(older) = self.storage.batch_view(&metric.name).await? else { continue };
@@ -221,13 +222,11 @@ impl Reconciler {
             view.forget_rebuilds_before(newest).await?;
             view.forget_versions_before(newest).await?;
             view.remove_orphans(&self.catalog.definition(metric)).await?;
-            is_done &= !view.has_orphans_of_before(before_us).await? && !view.refresh().await?;
+            is_done &= !view.has_orphans_of_before(uncounted_at_us).await? && !view.refresh().await?;
         }
         for report in self.reports_of(&source.name) {
             let days = self.storage.erased_days(&self.whole, report).await?;
-            let over_us = platform::clock::now_us().saturating_sub(micros(self.log_retention));
-            is_done &=
-                days.due.is_empty() && self.storage.forget_report_before(&report.name, before_us, over_us).await?;
+            is_done &= days.due.is_empty() && self.storage.forget_report_before(&report.name, uncounted_at_us).await?;
         }
         for backtest in self.storage.backtests().await? {
             if !backtest.is_of(&source.name).await? {
@@ -247,14 +246,4 @@ impl Reconciler {
         let writes = self.versions.reports() == self.whole.deployment.version;
         self.whole.reports_of(source).filter(move |_| writes)
     }
-}
-
-/// Until when somebody may write files that hold erased events, microseconds since 1970. Who has read a version of before, such as a merge or a
-/// reconcile that was under way, uses it for less than [`ORPHAN_AGE`]. What it writes comes too late to be committed, and stays where it is.
-fn written_until_us(known: &ErasedIn) -> i64 {
-    known.uncounted_at_us.saturating_add(micros(ORPHAN_AGE + MARGIN))
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

@@ -242,41 +242,6 @@ async fn an_erasure_is_followed_until_the_last_file_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_within_the_hour_after_an_erasure_by_one_who_began_before_it_is_waited_for() {
-    let mut bench = bench().await;
-    erase(&mut bench, "id = 1", 9).await;
-    bench.reconcile(&mut bench.view().await, 6).await.expect("it is the only one");
-    let (reconciler, source) = (bench.reconciler.clone(), bench.source().clone());
-    let (version, mut archive) = (reconciler.catalog.deployment.version.clone(), bench.archive.clone());
-    reconciler.try_follow_erasures(&source, &mut archive).await.expect("looked");
-    let now_us = platform::clock::now_us();
-    let minutes_ago = |minutes: i64| now_us - minutes * 60_000_000;
-    let seen = archive.facts().erasures[0].clone();
-    let uncounted = ErasedIn { uncounted_at_us: minutes_ago(62), deleted_at_us: None };
-    archive.change("TEST", |facts| facts.note_erased_in(&seen, &version, uncounted)).await.expect("changed");
-    let deleted = |archive: &Archive| archive.facts().erasures[0].versions[&version].deleted_at_us;
-
-    // A merge, and a reconcile, that were killed then.
-    let folder = bench.folder.path().join(&reconciler.catalog.deployment.name);
-    for table in [archive.path().to_owned(), bench.view().await.path().to_owned()] {
-        let late = folder.join(&table).join("late.parquet");
-        std::fs::write(&late, "rows").expect("written");
-        let half_an_hour_ago = UNIX_EPOCH + Duration::from_micros(minutes_ago(30) as u64);
-        std::fs::File::options()
-            .write(true)
-            .open(&late)
-            .expect("a file")
-            .set_modified(half_an_hour_ago)
-            .expect("dated");
-        reconciler.try_follow_erasures(&source, &mut archive).await.expect("looked");
-        assert_eq!(deleted(&archive), None, "a file in {table} may hold it");
-        std::fs::remove_file(&late).expect("removed");
-    }
-    reconciler.try_follow_erasures(&source, &mut archive).await.expect("looked");
-    assert!(deleted(&archive).is_some(), "what was written since then does not hold it");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn whether_older_files_are_gone_is_known_however_often_archivers_commit() {
     let mut bench = bench().await;
     let before = bench.archive.files().await.expect("listed");

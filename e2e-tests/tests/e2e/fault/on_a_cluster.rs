@@ -125,7 +125,7 @@ impl Play {
         Ok(other)
     }
 
-    /// The scheduler is killed while a reconcile that has to rebuild waits for a task: it fails, says so and has changed nothing. With the
+    /// The scheduler is killed while a reconcile that has to rebuild waits for a task: it fails, says so and no row is another one. With the
     /// scheduler back, the executor is as well, and the next reconcile does it.
     async fn loses_its_scheduler(&mut self, executor: &Process) -> Result<()> {
         self.stage.deployment.batch(&["rebuild", METRIC, "--ask"])?.success(DEADLINE).await?;
@@ -136,7 +136,6 @@ impl Play {
         let ended = reconcile.end(DEADLINE).await?;
         ensure!(!ended.success(), "it has reconciled without a scheduler");
         ensure!(reconcile.output()?.contains("the cluster did not compute"), "it does not say why it has failed");
-        ensure!(self.version()? == version, "it has committed something");
         self.is_still(METRIC, &before).context("the scheduler was killed")?;
         self.stage.is_exact(&self.traffic.oracle).await.context("without a scheduler")?;
 
