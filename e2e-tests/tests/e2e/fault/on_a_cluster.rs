@@ -1,6 +1,6 @@
 //! A first reconcile, rebuilds and a report that let the executors of a cluster count: rows of views and reports are in every value those that
 //! one process counts. An executor is killed in the middle of a task, and another one goes on; the scheduler is killed, and what fails
-//! has changed nothing.
+//! has changed no row.
 
 use std::path::PathBuf;
 
