@@ -35,11 +35,12 @@ struct Inner {
 
 impl Process {
     /// Starts `command`, appending what it prints to `log`.
-    pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Process> {
+    pub fn start(name: &str, command: Command, log: &Path) -> Result<Process> {
         let mut file = OpenOptions::new().create(true).append(true).open(log).with_context(|| format!("{log:?}"))?;
         let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
         writeln!(file, "---- {name}: {} {}", command.get_program().display(), arguments.join(" "))?;
         let log_start = file.metadata()?.len();
+        let mut command = dying_with_parent(command);
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = spawn(command).with_context(|| format!("cannot start {name}"))?;
         let group = Pid::from_child(&child);
@@ -168,16 +169,28 @@ static LASTING_THREAD: LazyLock<Sender<Start>> = LazyLock::new(|| {
     sender
 });
 
-fn spawn(mut command: Command) -> Result<Child> {
-    #[cfg(target_os = "linux")]
-    {
-        let die_with_parent = || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            Ok(())
-        };
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed; this is one system call.
-        unsafe { command.pre_exec(die_with_parent) };
+/// The same command, in a process that is killed once the thread that starts it has ended. A program of the system sees to that: what is done
+/// between fork and exec makes the standard library fork, which copies the page tables of a process of gigabytes, while it starts
+/// others without that.
+fn dying_with_parent(command: Command) -> Command {
+    if !cfg!(target_os = "linux") {
+        return command;
     }
+    let mut dying = Command::new("setpriv");
+    dying.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => dying.env(name, value),
+            None => dying.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        dying.current_dir(folder);
+    }
+    dying
+}
+
+fn spawn(command: Command) -> Result<Child> {
     let (started, answer) = channel();
     LASTING_THREAD.send(Start { command, started }).ok().context("the thread that starts children is gone")?;
     Ok(answer.recv().context("the thread that starts children is gone")??)
