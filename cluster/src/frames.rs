@@ -4,7 +4,6 @@
 //! answer is not whole, however it ended.
 
 use std::io::Write;
-use std::mem;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -18,14 +17,15 @@ use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
 pub(crate) struct Frames<W> {
     to: W,
     rows_at_once: usize,
-    /// What no piece holds yet.
-    waiting: Vec<RecordBatch>,
+    /// The piece that is begun: rows are encoded as they come, and take less room than before.
+    piece: Option<ArrowWriter<Vec<u8>>>,
+    /// How many it has.
     rows: usize,
 }
 
 impl<W: Write> Frames<W> {
     pub(crate) fn new(to: W, rows_at_once: usize) -> Frames<W> {
-        Frames { to, rows_at_once, waiting: Vec::new(), rows: 0 }
+        Frames { to, rows_at_once, piece: None, rows: 0 }
     }
 
     /// Adds rows, and writes a piece once there are enough.
@@ -33,8 +33,17 @@ impl<W: Write> Frames<W> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        let batch = plain(batch)?;
+        let piece = match &mut self.piece {
+            Some(piece) => piece,
+            none => {
+                // What stands in the schema of Arrow besides is for readers of Arrow.
+                let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+                none.insert(ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?)
+            }
+        };
+        piece.write(&batch)?;
         self.rows += batch.num_rows();
-        self.waiting.push(plain(batch)?);
         if self.rows >= self.rows_at_once { self.write() } else { Ok(()) }
     }
 
@@ -45,16 +54,9 @@ impl<W: Write> Frames<W> {
     }
 
     fn write(&mut self) -> anyhow::Result<()> {
-        let batches = mem::take(&mut self.waiting);
         self.rows = 0;
-        let Some(first) = batches.first() else { return Ok(()) };
-        // What stands in the schema of Arrow besides is for readers of Arrow.
-        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
-        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), first.schema(), options)?;
-        for batch in &batches {
-            writer.write(batch)?;
-        }
-        let piece = writer.into_inner()?;
+        let Some(piece) = self.piece.take() else { return Ok(()) };
+        let piece = piece.into_inner()?;
         let length = (piece.len() as u64).to_le_bytes();
         let written = self.to.write_all(&length).and_then(|()| self.to.write_all(&piece));
         written.and_then(|()| self.to.flush()).context("cannot write a piece of the answer")
