@@ -10,6 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ANSWER_TIMEOUT, config};
@@ -137,6 +138,8 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
         match consumer.poll(ANSWER_TIMEOUT) {
             None => bail!("{topic} gave nothing for {ANSWER_TIMEOUT:?}"),
             Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+            // The client connects again by itself.
+            Some(Err(error)) if is_disconnected(&error) => {}
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(message)) => found.push(Found {
                 partition: message.partition(),
@@ -149,6 +152,13 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
         }
     }
     Ok(found)
+}
+
+fn is_disconnected(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
+    )
 }
 
 fn owned(headers: &impl Headers) -> Vec<(String, Vec<u8>)> {

@@ -9,7 +9,7 @@ use e2e_tests::oracle::EVER;
 use e2e_tests::views::{Event, METRIC, Mix, Sent, Views};
 use e2e_tests::{Oracle, Stage, scenario};
 use serde_json::Value;
-use test_kit::DEADLINE;
+use test_kit::{DEADLINE, Progress, wait_for};
 
 const MANY: usize = 2_000;
 const COPIES: usize = 300;
@@ -98,9 +98,16 @@ async fn imported_and_reconciled(stage: &Stage, folder: &Path, oracle: &mut Orac
         let is_whole = told["outcome"] == outcome && told["rows"] == MANY && told["valid"] == MANY;
         ensure!(is_whole && told["rejected"] == serde_json::json!({}), "{outcome}: {told}");
     }
+    let before = oracle.total(None, EVER);
     oracle.observe(&more);
-    let answer = stage.authoritative_total().await?;
-    ensure!(answer.counts()? == oracle.total(None, EVER), "{answer:?}");
+    let expected = oracle.total(None, EVER);
+    wait_for("what was imported to be served", DEADLINE, async || {
+        let answer = stage.authoritative_total().await?;
+        let counts = answer.counts()?;
+        ensure!(counts == before || counts == expected, "neither {before:?} nor {expected:?}: {answer:?}");
+        Ok(Progress::when(counts == expected, format_args!("{answer:?}")))
+    })
+    .await?;
     stage.is_exact(oracle).await
 }
 
