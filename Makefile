@@ -29,9 +29,9 @@ demo-kappa: ## a mistake in a metric, corrected by another version: replayed, ve
 	$(CARGO) build --locked --workspace
 	$(TARGET)/debug/demo-kappa
 
-# How many tests run at once: two for each processor, one more, and two scenarios that only wait meanwhile. Busy scenarios count for two;
-# see e2e-tests/src/places.rs.
-TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN) + 3)
+# How many tests run at once: two for each processor, and two scenarios that only wait meanwhile. Busy scenarios count for two; see
+# e2e-tests/src/places.rs.
+TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN) + 2)
 
 # The whole workspace is built first: the scenarios start the layers' binaries, with the fail points that `e2e-tests` turns on.
 test: ## every test, on a real Kafka broker and a real Redis

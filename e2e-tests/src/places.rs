@@ -2,8 +2,7 @@
 //!
 //! A short scenario mostly waits: for a process to start, for a group to settle, for a deadline to pass. So two of them share a
 //! processor: each takes one *place* of two per processor. A busy scenario takes two places, because events flow all the time and
-//! its layers and the broker keep a processor busy, or because it has to be done within a time that neighbours could use up. It waits
-//! now and then as well, so there is one place more: with two per processor alone, a fifth of two processors was idle.
+//! its layers and the broker keep a processor busy, or because it has to be done within a time that neighbours could use up.
 //!
 //! A scenario that waits long for nothing but time goes [away](Held::without): others have its places meanwhile. Its processes stay in memory,
 //! so only [`MOST_AWAY`] are away at once, and no more scenarios than places and these are under way. Whoever comes back waits
@@ -16,13 +15,11 @@ use std::sync::LazyLock;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 const PER_PROCESSOR: u32 = 2;
-/// How many places there are besides.
-const MORE: usize = 1;
 const MOST_AWAY: usize = 2;
 
 static HALL: LazyLock<Hall> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Hall::new(processors * PER_PROCESSOR as usize + MORE)
+    Hall::new(processors * PER_PROCESSOR as usize)
 });
 
 /// How many places a scenario takes.
