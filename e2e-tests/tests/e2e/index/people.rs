@@ -28,7 +28,7 @@ pub(super) const PEOPLE: &str = "people";
 pub(super) const STAYING: u32 = 20;
 /// How many changes flow at a time, and the pause behind them; nothing depends on them.
 const BURST: usize = 40;
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 /// How many partitions the topic has at first.
 pub(super) const PARTITIONS: i32 = 3;
 
