@@ -4,13 +4,16 @@
 //!
 //! For a moment, two members may both believe that they own a partition. That is harmless, because every write names the
 //! position that it expects; membership only avoids duplicate work.
+//!
+//! After a session that ended while its coordinator went away, librdkafka may wait for ever for what does not come, and cannot be closed
+//! either. So a client that has been no member for long is left to itself, and another one joins in its place.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -39,6 +42,14 @@ const METADATA_EVERY: Duration = Duration::from_secs(2);
 /// How often librdkafka says whether it is a member. Nothing else says so of a member without partitions.
 const STATISTICS_EVERY: Duration = Duration::from_secs(1);
 
+/// For how long a client may be no member before another one joins in its place: as the setting `kafka.stalled_after` says, but at least so
+/// many sessions, and so long. A group takes a few seconds to form.
+const SESSIONS_MIN: u32 = 3;
+const PATIENCE_MIN: Duration = Duration::from_secs(30);
+
+/// How many clients that were given up may still be closing.
+const MOST_CLOSING: usize = 4;
+
 /// What librdkafka calls the state of a client that is a member, and whose group is not about to divide the partitions anew.
 const STEADY: &str = "steady";
 
@@ -61,18 +72,23 @@ impl Membership {
     pub fn join(settings: &settings::Kafka, group: &str, topic: &str) -> Result<Membership, KafkaError> {
         let (sender, assigned) = watch::channel(BTreeSet::new());
         let (grants, granted) = watch::channel(None);
-        let context = Group { group: group.to_owned(), assigned: sender, granted: grants };
+        let said = Arc::new(Said { assigned: sender, granted: grants });
         let operation = "join a group";
-        let consumer: BaseConsumer<Group> = group_config(settings, group)
-            .create_with_context(context)
-            .map_err(|source| KafkaError::Config { operation, source })?;
-        consumer.subscribe(&[topic]).map_err(|source| KafkaError::Config { operation, source })?;
+        let (config, named, subscribed) = (group_config(settings, group), group.to_owned(), topic.to_owned());
+        let client = move |said| -> Result<BaseConsumer<Group>, ClientError> {
+            let consumer: BaseConsumer<Group> = config.create_with_context(Group::new(&named, said))?;
+            consumer.subscribe(&[&subscribed])?;
+            Ok(consumer)
+        };
+        let consumer = client(Arc::clone(&said)).map_err(|source| KafkaError::Config { operation, source })?;
+        let patience =
+            settings.stalled_after.get().max(settings.session_timeout.get() * SESSIONS_MIN).max(PATIENCE_MIN);
         let stop = Arc::new(AtomicBool::new(false));
         let (ending, ended) = channel();
         let asked = Arc::clone(&stop);
         thread::Builder::new()
             .name("membership".to_owned())
-            .spawn(move || serve(consumer, &asked, ending))
+            .spawn(move || serve(ending, consumer, client, said, patience, &asked))
             .map_err(|error| KafkaError::Thread { operation, topic: topic.to_owned(), reason: error.to_string() })?;
         Ok(Membership { assigned, granted, group: group.to_owned(), stop, ended })
     }
@@ -108,8 +124,17 @@ impl Drop for Membership {
     }
 }
 
-/// Serves the group's events until it should stop. Closing the consumer leaves the group.
-fn serve(consumer: BaseConsumer<Group>, stop: &AtomicBool, _ended: Sender<()>) {
+/// Serves the group's events until it should stop. Closing the consumer leaves the group. If it is no member for longer than `patience`,
+/// another one is the `client` from then on.
+fn serve(
+    _ended: Sender<()>,
+    mut consumer: BaseConsumer<Group>,
+    client: impl Fn(Arc<Said>) -> Result<BaseConsumer<Group>, ClientError>,
+    said: Arc<Said>,
+    patience: Duration,
+    stop: &AtomicBool,
+) {
+    let mut closing: Vec<JoinHandle<()>> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(POLL) {
             None => {}
@@ -124,16 +149,40 @@ fn serve(consumer: BaseConsumer<Group>, stop: &AtomicBool, _ended: Sender<()>) {
             )) => {}
             Some(Err(other)) => warn!(group = consumer.context().group, error = %other, "group membership"),
         }
+        closing.retain(|closing| !closing.is_finished());
+        if consumer.context().is_no_member_for() > patience && closing.len() < MOST_CLOSING {
+            let group = &consumer.context().group;
+            warn!(group, for_s = patience.as_secs(), "no member of the group for long; joining it with another client");
+            let other = match client(Arc::clone(&said)) {
+                Ok(other) => other,
+                Err(error) => {
+                    error!(group, %error, "membership has ended");
+                    break;
+                }
+            };
+            let given_up = std::mem::replace(&mut consumer, other);
+            given_up.context().is_given_up();
+            // That may wait for ever.
+            closing.push(thread::spawn(move || drop(given_up)));
+        }
     }
     drop(consumer);
+}
+
+/// What the group has said, whichever client is its member.
+struct Said {
+    assigned: watch::Sender<BTreeSet<i32>>,
+    /// The same while the group says so.
+    granted: watch::Sender<Option<BTreeSet<i32>>>,
 }
 
 /// Receives librdkafka's callbacks, on the group's thread.
 struct Group {
     group: String,
-    assigned: watch::Sender<BTreeSet<i32>>,
-    /// The same while the group says so.
-    granted: watch::Sender<Option<BTreeSet<i32>>>,
+    /// Nothing once the client is given up.
+    said: Mutex<Option<Arc<Said>>>,
+    /// When it was a member last, or was created.
+    member_at: Mutex<Instant>,
 }
 
 /// What of librdkafka's statistics is looked at.
@@ -149,19 +198,44 @@ struct GroupStatistics {
 }
 
 impl Group {
+    fn new(group: &str, said: Arc<Said>) -> Group {
+        Group { group: group.to_owned(), said: Mutex::new(Some(said)), member_at: Mutex::new(Instant::now()) }
+    }
+
+    fn is_no_member_for(&self) -> Duration {
+        locked(&self.member_at).elapsed()
+    }
+
+    /// From now on nothing that it is told counts, and it has no partitions.
+    fn is_given_up(&self) {
+        if let Some(said) = locked(&self.said).take() {
+            said.assigned.send_replace(BTreeSet::new());
+            said.granted.send_replace(None);
+        }
+    }
+
+    fn said(&self) -> Option<Arc<Said>> {
+        locked(&self.said).clone()
+    }
+
     /// Without partitions, a member is never told that the group has lost it, for instance because its coordinator went away: there is
     /// nothing to take from it. librdkafka notices after as long as a session lasts, as it does with partitions, and joins anew.
     fn note_member(&self, is_member: bool) {
-        if !self.assigned.borrow().is_empty() {
-            return;
+        if is_member {
+            *locked(&self.member_at) = Instant::now();
         }
-        self.granted.send_if_modified(|granted| {
+        let Some(said) = self.said().filter(|said| said.assigned.borrow().is_empty()) else { return };
+        said.granted.send_if_modified(|granted| {
             let now = is_member.then(BTreeSet::new);
             let changes = *granted != now;
             *granted = now;
             changes
         });
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ClientContext for Group {
@@ -199,13 +273,14 @@ impl ConsumerContext for Group {
         if let Err(error) = outcome {
             error!(group = self.group, %error, "librdkafka refused a change of partitions");
         }
-        self.assigned.send_modify(|assigned| match event {
+        let Some(said) = self.said() else { return };
+        said.assigned.send_modify(|assigned| match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => assigned.extend(&numbers),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => assigned.retain(|own| !numbers.contains(own)),
             _ => assigned.clear(),
         });
-        let assigned = self.assigned.borrow();
-        self.granted.send_replace(match event {
+        let assigned = said.assigned.borrow();
+        said.granted.send_replace(match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Some(assigned.clone()),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if !is_lost => Some(assigned.clone()),
             _ => None,
@@ -249,13 +324,22 @@ fn group_config(settings: &settings::Kafka, group: &str) -> ClientConfig {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+    use test_kit::DEADLINE;
+
     use super::*;
+
+    /// What a group says, and what is heard of it.
+    fn said() -> (Arc<Said>, watch::Receiver<BTreeSet<i32>>, watch::Receiver<Option<BTreeSet<i32>>>) {
+        let (sender, assigned) = watch::channel(BTreeSet::new());
+        let (grants, granted) = watch::channel(None);
+        (Arc::new(Said { assigned: sender, granted: grants }), assigned, granted)
+    }
 
     #[test]
     fn a_member_without_partitions_learns_that_the_group_has_lost_it() {
-        let (assigned, _) = watch::channel(BTreeSet::new());
-        let (grants, granted) = watch::channel(None);
-        let group = Group { group: "workers".to_owned(), assigned, granted: grants };
+        let (said, _, granted) = said();
+        let group = Group::new("workers", Arc::clone(&said));
         let says = |state: &str| {
             group.stats_raw(format!(r#"{{"type":"consumer","cgrp":{{"join_state":"{state}"}}}}"#).as_bytes())
         };
@@ -266,11 +350,61 @@ mod tests {
         says("wait-join");
         assert_eq!(*granted.borrow(), None, "its session is over, and nobody answers");
         // With partitions, it is told when they are taken away, and goes on with them while others join.
-        group.assigned.send_replace([1].into());
-        group.granted.send_replace(Some([1].into()));
+        said.assigned.send_replace([1].into());
+        said.granted.send_replace(Some([1].into()));
         says("wait-sync");
         assert_eq!(*granted.borrow(), Some([1].into()));
         group.stats_raw(b"{}");
         assert_eq!(*granted.borrow(), Some([1].into()), "of a client without a group nothing is said");
+    }
+
+    #[test]
+    fn a_client_that_is_given_up_has_no_partitions_and_says_nothing_more() {
+        let (said, assigned, granted) = said();
+        let group = Group::new("workers", Arc::clone(&said));
+        said.assigned.send_replace([1].into());
+        said.granted.send_replace(Some([1].into()));
+        group.is_given_up();
+        assert_eq!((assigned.borrow().clone(), granted.borrow().clone()), (BTreeSet::new(), None));
+        said.granted.send_replace(Some([2].into()));
+        group.note_member(false);
+        assert_eq!(*granted.borrow(), Some([2].into()), "another client is the member");
+        drop(said);
+        assert!(granted.has_changed().is_err(), "it keeps a membership from ending");
+    }
+
+    /// What a session that ends while the coordinator goes away may leave cannot be had at will. To the group's thread it is a client that is
+    /// never a member, as one is whose brokers are not there.
+    #[test]
+    fn another_client_joins_in_the_place_of_one_that_is_no_member_for_long() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic("views", 2, 1).expect("a topic");
+        let (said, assigned, _) = said();
+        let first = AtomicBool::new(true);
+        let brokers = cluster.bootstrap_servers();
+        let client = move |said| -> Result<BaseConsumer<Group>, ClientError> {
+            let is_first = first.swap(false, Ordering::Relaxed);
+            let settings = settings::Kafka {
+                brokers: if is_first { "127.0.0.1:1".to_owned() } else { brokers.clone() },
+                ..settings::Kafka::default()
+            };
+            let consumer: BaseConsumer<Group> =
+                group_config(&settings, "workers").create_with_context(Group::new("workers", said))?;
+            consumer.subscribe(&["views"])?;
+            Ok(consumer)
+        };
+        let consumer = client(Arc::clone(&said)).expect("a client");
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ending, ended) = channel();
+        let asked = Arc::clone(&stop);
+        thread::spawn(move || serve(ending, consumer, client, said, Duration::from_secs(8), &asked));
+        let until = Instant::now() + DEADLINE;
+        while assigned.borrow().len() < 2 && Instant::now() < until {
+            thread::sleep(POLL);
+        }
+        assert_eq!(*assigned.borrow(), [0, 1].into(), "nobody has joined");
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(ended.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected), "it does not end");
+        assert!(assigned.has_changed().is_err(), "membership has not ended");
     }
 }

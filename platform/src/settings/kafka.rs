@@ -18,7 +18,8 @@ pub struct Kafka {
     /// Default `10s`.
     pub session_timeout: Span,
     /// A consumer that Kafka tells nothing about a partition for this long, although something is due, is replaced:
-    /// librdkafka can stall without an error after a broker went back to an older copy of its data. Default `30s`.
+    /// librdkafka can stall without an error after a broker went back to an older copy of its data. So is a member of a group that
+    /// the group has lost for this long, but not before half a minute and three sessions. Default `30s`.
     pub stalled_after: Span,
     /// The memory that a consumer fills with records ahead of its reader. What the last fetch brings may come on top: as much
     /// as `fetch_bytes` of each partition, and for small records four times as much, because librdkafka adds its own data to
