@@ -28,7 +28,7 @@ pub(super) const PEOPLE: &str = "people";
 pub(super) const STAYING: u32 = 20;
 /// How many changes flow at a time, and the pause behind them; nothing depends on them.
 const BURST: usize = 40;
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(150);
 /// How many partitions the topic has at first.
 pub(super) const PARTITIONS: i32 = 3;
 
@@ -51,7 +51,7 @@ impl People {
             .topic("", PARTITIONS, &[])
             .topic("-unused", 1, &[])
             .set("search.url", url)
-            .set("search.refresh", "200ms")
+            .set("search.refresh", "500ms")
             .set("search.retry_backoff", "50ms")
             .set("search.request_timeout", "5s")
             .set("speed.retry_backoff", "50ms")
