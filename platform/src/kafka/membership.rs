@@ -329,16 +329,15 @@ mod tests {
 
     use super::*;
 
-    /// What a group says, and what is heard of it.
-    fn said() -> (Arc<Said>, watch::Receiver<BTreeSet<i32>>, watch::Receiver<Option<BTreeSet<i32>>>) {
-        let (sender, assigned) = watch::channel(BTreeSet::new());
-        let (grants, granted) = watch::channel(None);
-        (Arc::new(Said { assigned: sender, granted: grants }), assigned, granted)
+    /// Of a group that has said nothing yet.
+    fn said() -> Arc<Said> {
+        Arc::new(Said { assigned: watch::channel(BTreeSet::new()).0, granted: watch::channel(None).0 })
     }
 
     #[test]
     fn a_member_without_partitions_learns_that_the_group_has_lost_it() {
-        let (said, _, granted) = said();
+        let said = said();
+        let granted = said.granted.subscribe();
         let group = Group::new("workers", Arc::clone(&said));
         let says = |state: &str| {
             group.stats_raw(format!(r#"{{"type":"consumer","cgrp":{{"join_state":"{state}"}}}}"#).as_bytes())
@@ -360,7 +359,8 @@ mod tests {
 
     #[test]
     fn a_client_that_is_given_up_has_no_partitions_and_says_nothing_more() {
-        let (said, assigned, granted) = said();
+        let said = said();
+        let (assigned, granted) = (said.assigned.subscribe(), said.granted.subscribe());
         let group = Group::new("workers", Arc::clone(&said));
         said.assigned.send_replace([1].into());
         said.granted.send_replace(Some([1].into()));
@@ -379,7 +379,8 @@ mod tests {
     fn another_client_joins_in_the_place_of_one_that_is_no_member_for_long() {
         let cluster = MockCluster::new(1).expect("a cluster");
         cluster.create_topic("views", 2, 1).expect("a topic");
-        let (said, assigned, _) = said();
+        let said = said();
+        let assigned = said.assigned.subscribe();
         let first = AtomicBool::new(true);
         let brokers = cluster.bootstrap_servers();
         let client = move |said| -> Result<BaseConsumer<Group>, ClientError> {
