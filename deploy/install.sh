@@ -60,6 +60,8 @@ main() {
         need redis-server redis-server
         need_java
         need mvn maven
+        # It ties what a test starts to the test's own life.
+        [ "$(uname -s)" != Linux ] || need setpriv util-linux
         [ "$purpose" != profile ] || need perf linux-perf
         [ "$purpose" != profile ] || need pgrep procps
         [ "$purpose" != test ] || need_python

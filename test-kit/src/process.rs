@@ -42,7 +42,8 @@ impl Process {
         let log_start = file.metadata()?.len();
         let mut command = dying_with_parent(command);
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
-        let child = spawn(command).with_context(|| format!("cannot start {name}"))?;
+        let program = command.get_program().to_owned();
+        let child = spawn(command).with_context(|| format!("cannot start {name} by {}", program.display()))?;
         let group = Pid::from_child(&child);
         let inner = Inner { name: name.to_owned(), group, child: Mutex::new(child), log: log.to_owned(), log_start };
         Ok(Process { inner: Arc::new(inner) })
