@@ -124,8 +124,8 @@ impl Drop for Membership {
     }
 }
 
-/// Serves the group's events until it should stop. Closing the consumer leaves the group. If it is no member for longer than `patience`,
-/// another one is the `client` from then on.
+/// Serves the group's events until it should stop. Closing the consumer leaves the group. If it is no member for longer than `patience`, and
+/// so has no partitions, another one is the `client` from then on.
 fn serve(
     _ended: Sender<()>,
     mut consumer: BaseConsumer<Group>,
@@ -150,7 +150,8 @@ fn serve(
             Some(Err(other)) => warn!(group = consumer.context().group, error = %other, "group membership"),
         }
         closing.retain(|closing| !closing.is_finished());
-        if consumer.context().is_no_member_for() > patience && closing.len() < MOST_CLOSING {
+        let is_lost = consumer.context().is_no_member_for() > patience && said.assigned.borrow().is_empty();
+        if is_lost && closing.len() < MOST_CLOSING {
             let group = &consumer.context().group;
             warn!(group, for_s = patience.as_secs(), "no member of the group for long; joining it with another client");
             let other = match client(Arc::clone(&said)) {
@@ -206,10 +207,9 @@ impl Group {
         locked(&self.member_at).elapsed()
     }
 
-    /// From now on nothing that it is told counts, and it has no partitions.
+    /// From now on nothing that it is told counts.
     fn is_given_up(&self) {
         if let Some(said) = locked(&self.said).take() {
-            said.assigned.send_replace(BTreeSet::new());
             said.granted.send_replace(None);
         }
     }
@@ -358,17 +358,15 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_given_up_has_no_partitions_and_says_nothing_more() {
+    fn nothing_counts_that_a_client_is_told_once_it_is_given_up() {
         let said = said();
-        let (assigned, granted) = (said.assigned.subscribe(), said.granted.subscribe());
+        let granted = said.granted.subscribe();
         let group = Group::new("workers", Arc::clone(&said));
-        said.assigned.send_replace([1].into());
-        said.granted.send_replace(Some([1].into()));
+        group.note_member(true);
         group.is_given_up();
-        assert_eq!((assigned.borrow().clone(), granted.borrow().clone()), (BTreeSet::new(), None));
-        said.granted.send_replace(Some([2].into()));
-        group.note_member(false);
-        assert_eq!(*granted.borrow(), Some([2].into()), "another client is the member");
+        assert_eq!(*granted.borrow(), None);
+        group.note_member(true);
+        assert_eq!(*granted.borrow(), None, "another client is the member");
         drop(said);
         assert!(granted.has_changed().is_err(), "it keeps a membership from ending");
     }
