@@ -1,16 +1,19 @@
 //! Whether a rival has counted everything: by what it has committed, so that watching takes next to nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::PARTITIONS;
 use super::topic::Topic;
 
 const WITHIN: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How far a rival is.
 pub(super) struct Watch<'a> {
@@ -58,10 +61,22 @@ pub(super) fn first_of_all(topic: &Topic) -> Result<()> {
     Ok(())
 }
 
-/// What the consumer's group has committed of each partition.
+/// What the consumer's group has committed of each partition. A broker that has just begun may not yet know whose group that is.
 fn committed(consumer: &BaseConsumer, topic: &str) -> Result<Vec<Offset>> {
-    let committed = consumer.committed_offsets(partitions_of(topic), WITHIN)?;
+    let began = Instant::now();
+    let committed = loop {
+        match consumer.committed_offsets(partitions_of(topic), WITHIN) {
+            Ok(committed) => break committed,
+            Err(error) if has_no_coordinator(&error) && began.elapsed() < WITHIN => std::thread::sleep(PAUSE),
+            Err(error) => return Err(error.into()),
+        }
+    };
     committed.elements().iter().map(|element| element.error().map(|()| element.offset()).map_err(Into::into)).collect()
+}
+
+fn has_no_coordinator(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    matches!(error.rdkafka_error_code(), Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator))
 }
 
 fn partitions_of(topic: &str) -> TopicPartitionList {
