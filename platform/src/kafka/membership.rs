@@ -147,6 +147,10 @@ fn serve(
             Some(Err(
                 ClientError::MessageConsumption(RDKafkaErrorCode::PartitionEOF) | ClientError::PartitionEOF(_),
             )) => {}
+            // It is in the log already, once for each broker.
+            Some(Err(lost)) if is_connection_loss(&lost) => {
+                debug!(group = consumer.context().group, error = %lost, "group membership");
+            }
             Some(Err(other)) => warn!(group = consumer.context().group, error = %other, "group membership"),
         }
         closing.retain(|closing| !closing.is_finished());
