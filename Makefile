@@ -109,7 +109,7 @@ bench: ## the figures of this machine: prints a table, writes target/bench.json
 	$(CARGO) build --locked --release --workspace
 	$(TARGET)/release/bench
 
-bench-peers: ## one topic through Braid, Flink SQL and Kafka Streams, each total checked: about 5 min; writes docs/performance.md; EVENTS=200000 rehearses
+bench-peers: ## one topic through Braid, Flink SQL and Kafka Streams, each total checked: 4 min; writes docs/performance.md; EVENTS=200000 rehearses
 	@deploy/install.sh bench-peers
 	$(CARGO) build --locked --release --workspace
 	$(TARGET)/release/bench peers
