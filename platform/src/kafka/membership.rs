@@ -166,9 +166,17 @@ fn serve(
                 }
             };
             let given_up = std::mem::replace(&mut consumer, other);
-            given_up.context().is_given_up();
+            given_up.context().give_up();
             // That may wait for ever.
             closing.push(thread::spawn(move || drop(given_up)));
+            if closing.len() == MOST_CLOSING {
+                let group = &consumer.context().group;
+                error!(
+                    group,
+                    clients = MOST_CLOSING,
+                    "clients of the group hang; start this process again if it gets no partitions"
+                );
+            }
         }
     }
     drop(consumer);
@@ -212,7 +220,7 @@ impl Group {
     }
 
     /// From now on nothing that it is told counts.
-    fn is_given_up(&self) {
+    fn give_up(&self) {
         if let Some(said) = locked(&self.said).take() {
             said.granted.send_replace(None);
         }
@@ -362,12 +370,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counts_that_a_client_is_told_once_it_is_given_up() {
+    fn nothing_counts_that_a_client_is_told_once_it_give_up() {
         let said = said();
         let granted = said.granted.subscribe();
         let group = Group::new("workers", Arc::clone(&said));
         group.note_member(true);
-        group.is_given_up();
+        group.give_up();
         assert_eq!(*granted.borrow(), None);
         group.note_member(true);
         assert_eq!(*granted.borrow(), None, "another client is the member");

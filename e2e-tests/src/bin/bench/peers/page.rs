@@ -29,7 +29,7 @@ pub(super) fn text(topic: &Topic, outcomes: &[Outcome], machine: &Machine) -> St
         r#"# Braid beside Flink SQL and Kafka Streams
 
 `make bench-peers` writes this page. It was measured on {date}, on {processors} processors ({model}) with {memory_gib:.0} GiB of memory, on which the broker runs as
-well. Repeat it on yours before you decide anything; `EVENTS=200000 make bench-peers` is a rehearsal of two minutes, whose figures mean nothing.
+well. Repeat it on yours before you decide anything; `EVENTS=200000 make bench-peers` is a rehearsal of a minute and a half, whose figures mean nothing.
 
 Each system counts the same topic from its start, one after the other beside the same broker: events and their summed `dwell_ms` where `status = 200`, by video and
 minute of event time, exactly once. {events} events of {bytes} bytes as JSON lie in {PARTITIONS} partitions; videos come by Zipf's law (exponent 1.1) out of a million. All {totals} totals
