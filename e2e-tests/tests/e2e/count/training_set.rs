@@ -54,7 +54,8 @@ fn training_set() {
         for ago in DAYS {
             (0..USERS).try_for_each(|user| click_on(&clicks, user, noon(ago)))?;
         }
-        clicks.flush()?;
+        // The view ends where the speed layer has come to, and the report waits for a view that has everything.
+        stage.client()?.total_as_of(clicks.flush()?, "engagement", &[]).await?;
         stage.deployment.reconcile().await?;
         let dates = DAYS.map(|ago| rfc3339(noon(ago) * 1_000)[..10].to_owned());
         let run = stage.deployment.batch(&["report", "run", "engagement", "--date", &dates[0], "--to", &dates[1]])?;
