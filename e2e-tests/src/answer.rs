@@ -189,6 +189,16 @@ impl Client {
         .await
     }
 
+    /// Waits until it answers about a metric at all, and knows its topic. It says that it is ready before it has read either of its view and that.
+    pub async fn serves(&self, metric: &str) -> Result<()> {
+        wait_for(&format!("answers about {metric}"), DEADLINE, async || {
+            let (status, body) = self.get(&format!("/v1/metrics/{metric}/total"), &[]).await?;
+            let knows = status == 200 && !body["gaps"].to_string().contains("topic_unknown");
+            Ok(Progress::when(knows, format_args!("{status}: {body}")))
+        })
+        .await
+    }
+
     /// Waits for a complete total to which only the batch layer gave.
     pub async fn authoritative_total(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
         wait_for(&format!("an authoritative total of {metric}"), DEADLINE, async || {

@@ -165,6 +165,13 @@ impl Stage {
         self.until_each_partition("archived to its end", |row| row["archive_lag"] == 0).await
     }
 
+    /// Waits until the shard of each partition has counted up to the cut, or beyond it. A reconcile before that finds no slice to which it
+    /// could move the cut, and answers stay incomplete until the next one.
+    pub async fn counted_to_the_cuts(&self) -> Result<()> {
+        let is_so = |row: &Value| row["cursor"].as_i64().is_some_and(|at| Some(at) >= row["cuts"][METRIC].as_i64());
+        self.until_each_partition("counted up to its cut", is_so).await
+    }
+
     /// The archive holds each offset of the topic exactly once. Returns it.
     pub fn archive_is_whole(&self) -> Result<Archive> {
         if let Some(s3) = &self.s3 {

@@ -12,6 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use test_kit::{DEADLINE, Progress, wait_for};
 
 use super::{ANSWER_TIMEOUT, config};
 
@@ -63,7 +64,12 @@ pub async fn grow_topic(brokers: &str, topic: &str, count: usize) -> Result<()> 
     for result in admin(brokers)?.create_partitions([&NewPartitions::new(topic, count)], &options()).await? {
         result.map_err(|(topic, code)| anyhow::anyhow!("cannot grow topic {topic}: {code}"))?;
     }
-    Ok(())
+    // The broker may answer before it tells clients, and a record for a partition that is not known is refused for good.
+    wait_for(&format!("{topic} to have {count} partitions"), DEADLINE, async || {
+        let known = usize::try_from(partitions_of(brokers, topic)?)?;
+        Ok(Progress::when(known == count, format_args!("{known}")))
+    })
+    .await
 }
 
 /// Deletes the records below an offset of each of those partitions.

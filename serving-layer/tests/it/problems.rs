@@ -161,8 +161,9 @@ async fn a_request_that_takes_too_long_is_ended() {
     server.settings.http.request_timeout = Span::from_millis(300);
     server.serve().await;
     server.until_complete(TOTAL).await;
-    server.command(&["CLIENT", "PAUSE", "1000", "ALL"]).await;
+    server.redis.suspend().expect("frozen");
     let problem = problem(&server, TOTAL).await;
     assert_eq!((&problem["status"], &problem["type"]), (&json!(503), &json!("urn:braid:problem:timeout")));
+    server.redis.resume().expect("thawed");
     server.until(TOTAL, |status, _| status == 200).await;
 }

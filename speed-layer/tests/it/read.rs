@@ -26,9 +26,9 @@ const BATCHES: usize = 60;
 /// The end of each partition.
 const END: i64 = (ROWS * BATCHES) as i64;
 /// How long a slow loop takes for a micro-batch.
-const LATE: Duration = Duration::from_millis(300);
+const LATE: Duration = Duration::from_millis(1_000);
 /// For the broker, and for all that is read.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(50);
 
 /// A broker with a topic of two partitions, and a thread that reads what it is told of it.
 struct Bench {

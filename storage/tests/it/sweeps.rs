@@ -206,6 +206,9 @@ async fn changes_that_nobody_has_noted_are_not_guessed() {
             }
         })
     };
+    while worker.client.positions(&mut redis, &worker.keys).await.expect("read").expect("a shard").cursor == STEP {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(worker.sweep(&mut redis, 0).await, Sweep::Overtaken);
     is_over.store(true, Ordering::SeqCst);
     timeout(DEADLINE, moving).await.expect("in time").expect("no panic");

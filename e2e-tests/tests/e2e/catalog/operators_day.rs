@@ -97,6 +97,7 @@ fn changed_where_is_exact_for_every_key() {
         for layer in LAYERS {
             stage.deployment.start(layer).await?;
         }
+        stage.client()?.serves(METRIC).await?;
         let arrived = traffic.send(2 * SOME)?;
         // No answer is complete before the view was counted anew.
         let answer = stage.client()?.total(METRIC, &[]).await?;
@@ -131,6 +132,9 @@ impl Day<'_> {
             self.stage.deployment.start(layer).await?;
             if layer == Layer::Serving {
                 asked = after;
+                for (metric, _) in asked {
+                    self.stage.client()?.serves(metric).await?;
+                }
             }
             for _ in 0..POLLS {
                 self.ask(asked).await.with_context(|| format!("after {layer:?} of {order:?}"))?;

@@ -90,6 +90,7 @@ async fn from_the_start(stage: &Stage, deployment: &Deployment, oracle: &Oracle,
     let now = now_us();
     deployment.start_all(&LAYERS).await?;
     let client = deployment.client()?;
+    client.serves(METRIC).await?;
     let expected = oracle.total(None, EVER);
     // Until everything is counted, no answer counts more, and none that is complete as of now counts less.
     wait_for("the past to be counted", CATCH_UP, async || {

@@ -16,7 +16,8 @@ const VIDEO: &str = "watched";
 #[test]
 fn live() {
     busy_scenario("live", async |scenario| {
-        let stage = Stage::of(scenario).start().await?;
+        // Nobody is killed here: a worker keeps its partitions also if it is not heard of for a second.
+        let stage = Stage::of(scenario).set("kafka.session_timeout", "10s").start().await?;
         // Watched by name, so that no other event changes what is told.
         let mut traffic = stage.traffic(100, Mix::PLAIN)?;
         let arrived = traffic.send(1_000)?;

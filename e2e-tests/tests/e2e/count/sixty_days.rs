@@ -92,7 +92,7 @@ fn sixty_days() {
 
         stage.deployment.start_all(&[Layer::Archive, Layer::Speed]).await?;
         client.total_as_of(now_us(), METRIC, &of(UNSEEN)).await?;
-        stage.deployment.set("reconcile.wait", "60s");
+        stage.archived().await?;
         stage.reconciled_is(oracle).await?;
         for rank in 0..VIDEOS {
             total_of(&client, oracle, &of(&video(rank))).await?;

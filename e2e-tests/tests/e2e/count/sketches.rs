@@ -49,6 +49,7 @@ fn sketches() {
 
         // From the segments that are there.
         stage.deployment.start(Layer::Serving).await?;
+        stage.client()?.serves(REACH).await?;
         says_the_same(&by_both, &stage.client()?.authoritative_total(REACH, &[]).await?).context("restarted")?;
         series_adds_up(&stage, &reach).await
     });

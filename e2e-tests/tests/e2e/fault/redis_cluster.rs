@@ -17,7 +17,8 @@ fn redis_cluster_failover() {
     busy_scenario("redis_cluster_failover", async |scenario| {
         let mut cluster = RedisCluster::start_in(&scenario.dir().join("cluster")).await?;
         let url = cluster.url();
-        let stage = Stage::of(scenario).set("redis.url", &url).start().await?;
+        // Its worker is not killed: it keeps its partitions also if it is not heard of for a second.
+        let stage = Stage::of(scenario).set("redis.url", &url).set("kafka.session_timeout", "10s").start().await?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);
         let worker = stage.deployment.process(Layer::Speed)?;
         stage.counts_more(&load, SOME).await?;
@@ -40,6 +41,7 @@ fn redis_cluster_failover() {
                     prints_again(&worker, REFUSED, refused).await?;
                 }
                 let arrived = load.arrive(SOME).await?;
+                stage.counted_to_the_cuts().await?;
                 stage.deployment.reconcile().await?;
                 stage.total_as_of(arrived).await?;
                 cluster.node_mut(lost).restart().await

@@ -24,6 +24,7 @@ fn redis_restarted() {
                 load.arrive(SOME).await?;
                 stage.redis.restart().await?;
                 let arrived = load.arrive(SOME).await?;
+                stage.counted_to_the_cuts().await?;
                 stage.deployment.reconcile().await?;
                 stage.total_as_of(arrived).await
             })
@@ -54,6 +55,7 @@ fn redis_emptied() {
                 ensure!(!answer.complete && answer.has_gap("no_shard"), "complete on an empty Redis: {answer:?}");
                 worker.resume()?;
                 let arrived = load.arrive(SOME).await?;
+                stage.counted_to_the_cuts().await?;
                 stage.deployment.reconcile().await?;
                 stage.total_as_of(arrived).await
             })
@@ -97,6 +99,7 @@ fn redis_replaced_by_an_old_copy() {
                 std::fs::copy(&copy, &dump)?;
                 stage.redis.restart().await?;
                 let arrived = load.arrive(SOME).await?;
+                stage.counted_to_the_cuts().await?;
                 stage.deployment.reconcile().await?;
                 stage.total_as_of(arrived).await
             })

@@ -17,6 +17,8 @@ fn redis_sentinel_failover() {
         let url = servers.url();
         let stage = Stage::of(scenario)
             .set("redis.url", &url)
+            // Its worker is not killed: it keeps its partitions also if it is not heard of for a second.
+            .set("kafka.session_timeout", "10s")
             .set("redis.connect_timeout", "1s")
             .set("redis.response_timeout", "1s")
             .start()
@@ -34,6 +36,7 @@ fn redis_sentinel_failover() {
             let second = servers.replaced(0).await?;
             prints_again(&worker, REFUSED, refused).await?;
             let arrived = load.arrive(SOME).await?;
+            stage.counted_to_the_cuts().await?;
             stage.deployment.reconcile().await?;
             stage.total_as_of(arrived).await?;
             Ok(second)
@@ -47,6 +50,7 @@ fn redis_sentinel_failover() {
             // It still takes itself for the primary, and has less than what was counted meanwhile.
             servers.server(second).resume()?;
             let arrived = load.arrive(SOME).await?;
+            stage.counted_to_the_cuts().await?;
             stage.deployment.reconcile().await?;
             stage.total_as_of(arrived).await
         })

@@ -14,7 +14,7 @@ fn topic_gains_partitions() {
     busy_scenario("topic_gains_partitions", async |scenario| {
         let Some(stage) = Stage::of(scenario).partitions(3).start_on_real_kafka().await? else { return Ok(()) };
         let load = stage.load(200, Mix::NO_COPIES)?;
-        load.arrive(SOME).await?;
+        stage.counts_more(&load, SOME).await?;
         stage.deployment.reconcile().await?;
         grow_topic(&stage.brokers, &stage.topic, 6).await?;
         let all_counted = async |_: &_| {

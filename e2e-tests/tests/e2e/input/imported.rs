@@ -48,7 +48,8 @@ fn imported_beside_a_topic() {
         stage.is_exact(&traffic.oracle).await.context("new events behind an import")?;
         let events = exported[..COPIES].iter().filter_map(|sent| sent.event.as_ref());
         let again: Vec<Sent> = events.map(|event| traffic.views.copy(event)).collect();
-        traffic.deliver(&again)?;
+        let arrived = traffic.deliver(&again)?;
+        stage.total_as_of(arrived).await?;
         archived(&stage).await?;
         stage.reconciled_is(&traffic.oracle).await.context("copies that were streamed later")?;
 

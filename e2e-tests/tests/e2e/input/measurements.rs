@@ -42,7 +42,9 @@ impl Measurements {
         let setup = Stage::of(scenario)
             .catalog(|topic| catalog(topic, window))
             .topic("", 2, &[("max.message.bytes", "4194304")])
-            .topic("-lines", 1, &[]);
+            .topic("-lines", 1, &[])
+            // Nobody is killed here, and answers must be fresh: a worker keeps its partitions also if it is not heard of for a second.
+            .set("kafka.session_timeout", "10s");
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(None) };
         let producer = ClientConfig::new()
             .set("bootstrap.servers", &stage.brokers)

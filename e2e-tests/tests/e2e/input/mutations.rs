@@ -60,7 +60,8 @@ struct Expected {
 fn mutated_records() {
     busy_scenario("mutated_records", async |scenario| {
         // Nobody is killed here, and the machine is busy: a worker keeps its partitions also if it is not heard of for a second.
-        let mut setup = Stage::of(scenario).catalog(catalog).set("kafka.session_timeout", "10s");
+        let mut setup =
+            Stage::of(scenario).catalog(catalog).set("kafka.session_timeout", "10s").set("reconcile.wait", "400s");
         for (source, _, partitions, _) in SOURCES {
             setup = setup.topic(&format!("-{source}"), partitions, &[]);
         }
@@ -87,7 +88,7 @@ fn mutated_records() {
             is_complete(&client, source, arrived).await?;
             is_exact(&client, source, &expected(&speed)).await.context("in the speed view")?;
         }
-        stage.deployment.reconcile().await?;
+        stage.deployment.launch_reconcile("")?.success(CATCH_UP).await?;
         for (source, _, partitions, _) in SOURCES {
             let whole = (0..partitions).map(|partition| meant[&(source, partition)].as_slice()).collect();
             client.authoritative_total(source, &[]).await?;

@@ -52,6 +52,7 @@ fn every_rejection() {
         measurements.fresh(&long_site, |answer| Ok(answer.int("events")? == 1)).await?;
         let lines = measurements.client.total_as_of(now_us(), "lines", &[]).await?;
         ensure!(lines.int("n")? == 7 && lines.int("lines")? == 1, "{lines:?}");
+        measurements.counted().await?;
         measurements.reconciled().await?;
         measurements
             .exact("north", |answer| Ok(answer.int("events")? == GOOD && answer.int("amount")? == GOOD))

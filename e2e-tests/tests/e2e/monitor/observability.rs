@@ -48,7 +48,9 @@ fn observability() {
         queries.retain(|query| search_url.is_some() || !query.expression.contains("braid_serving_index_"));
         wait_for("every query to give series", WITHIN, async || {
             // The latency of such requests is one of the queries.
-            up.client.total("views", &[]).await?;
+            if let Err(error) = up.client.total("views", &[]).await {
+                return Ok(Progress::NotYet(format!("{error:#}")));
+            }
             let mut empty = Vec::new();
             for query in std::mem::take(&mut queries) {
                 if prometheus.series(&query.expression).await? == 0 {

@@ -27,6 +27,7 @@ fn streams_on_s3() {
         .await?;
         // Then it is one of what is published.
         payments.are_written().await?;
+        payments.are_published().await?;
         payments.stage.deployment.kill(Layer::Speed);
         payments.send(SOME)?;
         let speed = payments.stage.deployment.start(Layer::Speed).await?;

@@ -9,7 +9,7 @@ mod kind;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use e2e_tests::kafka::{Found, read_all};
 use e2e_tests::stage::Setup;
 use e2e_tests::streams::Decided;
@@ -18,6 +18,7 @@ use e2e_tests::streams::log::{Step, of_partition, partitions};
 use e2e_tests::streams::written::{Stream, Written};
 use e2e_tests::views::NEVER;
 use e2e_tests::{Archive, Layer, Producer, Scenario, Stage};
+use serde_json::{Deserializer, Value};
 use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use generator::Generator;
@@ -173,6 +174,25 @@ impl Payments {
             }
         }
         Ok(())
+    }
+
+    /// What `braid streams` says of each stream.
+    pub(crate) async fn standing(&self) -> Result<Vec<Value>> {
+        let printed = self.stage.deployment.braid_says(&["streams", "--output", "json"], DEADLINE).await?;
+        let begin = printed.find("[\n").with_context(|| format!("no streams: {printed}"))?;
+        let streams = Deserializer::from_str(&printed[begin..]).into_iter::<Vec<Value>>().next();
+        Ok(streams.with_context(|| format!("no streams: {printed}"))??)
+    }
+
+    /// Waits until all that lanes have read is noted as published: no snapshot includes more than that.
+    pub(crate) async fn are_published(&self) -> Result<()> {
+        wait_for("all that was read to be published", DEADLINE, async || {
+            let streams = self.standing().await?;
+            let is_whole = |partition: &Value| partition["behind"] == 0;
+            let all = |stream: &Value| stream["partitions"].as_array().is_some_and(|of| of.iter().all(is_whole));
+            Ok(Progress::when(!streams.is_empty() && streams.iter().all(all), format_args!("{streams:?}")))
+        })
+        .await
     }
 
     /// Waits until all payments are archived.

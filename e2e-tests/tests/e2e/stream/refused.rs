@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use e2e_tests::kafka::{Right, alter_topic};
 use e2e_tests::watch::lines_with;
 use e2e_tests::{Kafka, Layer, Stage, busy_scenario};
-use serde_json::{Deserializer, Value};
+use serde_json::Value;
 use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use super::payments::{Kind, Mix, Payments};
@@ -171,10 +171,7 @@ fn lanes_that_say<'a>(output: &'a str, says: &str) -> BTreeSet<&'a str> {
 
 /// What `braid streams` says of each stream over the payments.
 async fn standing(payments: &Payments) -> Result<Vec<Value>> {
-    let printed = payments.stage.deployment.braid_says(&["streams", "--output", "json"], DEADLINE).await?;
-    let begin = printed.find("[\n").with_context(|| format!("no streams: {printed}"))?;
-    let streams = Deserializer::from_str(&printed[begin..]).into_iter::<Vec<Value>>().next();
-    let mut streams = streams.with_context(|| format!("no streams: {printed}"))??;
+    let mut streams = payments.standing().await?;
     streams.retain(|stream| stream["from"] == "payments");
     ensure!(streams.len() == 6, "{streams:?}");
     Ok(streams)

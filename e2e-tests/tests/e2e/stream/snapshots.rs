@@ -51,6 +51,7 @@ fn streams_snapshots_lost() {
         .await?;
         // Then both are of what is published.
         payments.are_written().await.context("before the faults")?;
+        payments.are_published().await?;
         payments.stage.deployment.kill(Layer::Speed);
         // Some of it lies beyond what the last snapshot includes.
         payments.send(SOME)?;
