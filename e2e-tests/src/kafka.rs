@@ -25,7 +25,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
 
 pub use admin::{
-    Found, alter_topic, create_topic, delete_records, delete_topic, groups, grow_topic, partitions_of, read_all,
+    Found, alter_topic, create_topic, delete_records, delete_topic, delete_topics, groups, grow_topic, partitions_of,
+    read_all,
 };
 pub use broker::Broker;
 pub use guarded::{Guarded, Right};

@@ -58,7 +58,23 @@ impl Process {
 ///
 /// If no runtime can be created.
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
-    let runtime = tokio::runtime::Runtime::new()?;
+    run(tokio::runtime::Runtime::new()?, future)
+}
+
+/// The same with that many threads for tasks, unless the environment says how many, by tokio's `TOKIO_WORKER_THREADS`.
+///
+/// # Errors
+///
+/// If no runtime can be created.
+pub fn block_on_threads<F: Future>(threads: usize, future: F) -> std::io::Result<F::Output> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        builder.worker_threads(threads);
+    }
+    run(builder.enable_all().build()?, future)
+}
+
+fn run<F: Future>(runtime: tokio::runtime::Runtime, future: F) -> std::io::Result<F::Output> {
     let output = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(output)

@@ -126,7 +126,7 @@ impl Reader {
         assignments: std_mpsc::Receiver<Assignment>,
         ends: watch::Receiver<Ends>,
     ) -> Result<Reader, KafkaError> {
-        let consumer = Consumer::new(kafka, &source.topic)?;
+        let consumer = consumer(kafka, settings, source, &shape)?;
         Ok(Reader {
             losses: consumer.losses(),
             consumer,
@@ -235,7 +235,7 @@ impl Reader {
     /// starts again.
     fn renew(&mut self) {
         self.partitions.values_mut().for_each(Partition::fail);
-        match Consumer::new(&self.kafka, &self.source.topic) {
+        match consumer(&self.kafka, &self.settings, &self.source, &self.shape) {
             Ok(consumer) => (self.losses, self.consumer) = (consumer.losses(), consumer),
             Err(error) => {
                 error!(topic = self.source.topic, %error, "cannot start another client; going on with this one")
@@ -343,5 +343,20 @@ impl Reader {
         for partition in self.partitions.values_mut() {
             partition.hand_on(&self.source, &self.settings);
         }
+    }
+}
+
+/// A consumer of the source. What is only counted is gathered by Kafka already.
+fn consumer(
+    kafka: &platform::settings::Kafka,
+    settings: &Speed,
+    source: &Source,
+    shape: &Shape,
+) -> Result<Consumer, KafkaError> {
+    let linger = settings.linger.get();
+    if shape.is_counted() && !linger.is_zero() {
+        Consumer::gathering(kafka, &source.topic, linger)
+    } else {
+        Consumer::new(kafka, &source.topic)
     }
 }

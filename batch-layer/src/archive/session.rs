@@ -44,6 +44,11 @@ use self::waiting::Waiting;
 use super::{SessionError, commit, compact};
 use crate::rows::RowsError;
 
+/// The part of `archive.linger` for which Kafka may gather records, and how long that is at least and at most.
+const GATHERED_PART: u32 = 4;
+const GATHERED_MIN: Duration = Duration::from_millis(50);
+const GATHERED_MAX: Duration = Duration::from_millis(500);
+
 /// Archives one source. It blocks the thread that runs it.
 pub(super) struct Archiver {
     runtime: Handle,
@@ -89,7 +94,7 @@ impl Archiver {
         let kafka = settings.kafka.clone();
         let membership = Membership::join(&kafka, &group, &source.topic)?;
         let archive = runtime.block_on(super::create(storage, &source))?;
-        let consumer = Consumer::new(&kafka, &source.topic)?;
+        let consumer = consumer(&kafka, &settings.archive, &source)?;
         Ok(Archiver {
             topics: Topics::new(&kafka)?,
             losses: consumer.losses(),
@@ -229,7 +234,7 @@ impl Archiver {
 
     /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
     fn renew(&mut self) -> Result<(), KafkaError> {
-        self.consumer = Consumer::new(&self.kafka, &self.source.topic)?;
+        self.consumer = consumer(&self.kafka, &self.settings, &self.source)?;
         self.losses = self.consumer.losses();
         Ok(())
     }
@@ -421,4 +426,10 @@ impl Archiver {
             }
         });
     }
+}
+
+/// A consumer of the source. A commit waits for more records, and so may Kafka for a part of that.
+fn consumer(kafka: &settings::Kafka, settings: &settings::Archive, source: &Source) -> Result<Consumer, KafkaError> {
+    let gathered = (settings.linger.get() / GATHERED_PART).clamp(GATHERED_MIN, GATHERED_MAX);
+    Consumer::gathering(kafka, &source.topic, gathered)
 }

@@ -10,6 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use test_kit::{DEADLINE, Progress, wait_for};
@@ -55,6 +56,16 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32, settings:
 pub async fn delete_topic(brokers: &str, topic: &str) -> Result<()> {
     for result in admin(brokers)?.delete_topics(&[topic], &options()).await? {
         result.map_err(|(topic, code)| anyhow::anyhow!("cannot delete topic {topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// Deletes all topics but those that the cluster keeps for itself.
+pub async fn delete_topics(brokers: &str) -> Result<()> {
+    let client: BaseConsumer = config(brokers).create()?;
+    let metadata = client.fetch_metadata(None, ANSWER_TIMEOUT)?;
+    for topic in metadata.topics().iter().map(MetadataTopic::name).filter(|name| !name.starts_with("__")) {
+        delete_topic(brokers, topic).await?;
     }
     Ok(())
 }

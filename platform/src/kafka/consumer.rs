@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_int};
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::bindings as raw;
 use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
 
@@ -81,8 +82,22 @@ impl Consumer {
     /// A property of `[kafka.client]` that librdkafka refuses. Brokers that cannot be reached are no error: librdkafka
     /// retries, and logs that.
     pub fn new(settings: &settings::Kafka, topic: &str) -> Result<Consumer, KafkaError> {
+        Consumer::of(consumer_config(settings, None), settings, topic)
+    }
+
+    /// The same for a reader that has time: the broker waits for that long before it answers with few records. Where records trickle, that spares
+    /// both of them most of their work, which is the same for a request with one record as for one with hundreds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::new`].
+    pub fn gathering(settings: &settings::Kafka, topic: &str, at_most: Duration) -> Result<Consumer, KafkaError> {
+        Consumer::of(consumer_config(settings, Some(at_most)), settings, topic)
+    }
+
+    fn of(config: ClientConfig, settings: &settings::Kafka, topic: &str) -> Result<Consumer, KafkaError> {
         let topic_c = topic_name("consume", topic)?;
-        let client = Client::new(RDKafkaType::RD_KAFKA_CONSUMER, &consumer_config(settings), "consume")?;
+        let client = Client::new(RDKafkaType::RD_KAFKA_CONSUMER, &config, "consume")?;
         // SAFETY: the client is live. Its main queue (token refreshes and the like) is forwarded to the consumer
         // queue, so that polling serves both; then one reference to that queue is taken.
         let queue = unsafe {

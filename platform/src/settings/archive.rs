@@ -14,8 +14,8 @@ pub struct Archive {
     /// The most bytes of payloads and keys in one commit. If they compress so little that a quarter of this is encoded before, that
     /// ends the commit. Two commits are in memory at once, encoded. Default `64MiB`.
     pub max_bytes: Size,
-    /// How long a commit waits for more records after its first. After a commit that was full, the next one does not wait once
-    /// nothing more comes. Default `2s`.
+    /// How long a commit waits for more records after its first. For a quarter of that, 50 to 500 ms, Kafka gathers them where there
+    /// are few. After a commit that was full, the next one does not wait once nothing more comes. Default `2s`.
     pub linger: Span,
     /// How many commits of a table lie between two checkpoints of its log; with each checkpoint, small files are merged.
     /// Default 50.

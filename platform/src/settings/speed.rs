@@ -22,8 +22,8 @@ pub struct Speed {
     /// The memory in which each partition keeps the counters that it has written into the last slice, so that it need not read them
     /// again. What the last micro-batch has written may come on top. Default `16MiB`, which is enough for 250,000 keys.
     pub slice_memory: Size,
-    /// How long a micro-batch waits for more records after its first. Default `50ms`. One that the log is known to fill waits for
-    /// that, up to `idle_apply`.
+    /// For how long records are gathered for a micro-batch, by Kafka where there are few. Default `50ms`. One that the log is known to
+    /// fill waits for that, up to `idle_apply`.
     pub linger: Span,
     /// How often an idle shard is checked for changes by others, with an empty micro-batch. Default `1s`.
     pub idle_apply: Span,

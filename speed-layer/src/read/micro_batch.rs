@@ -105,6 +105,13 @@ pub struct Shape {
     pub is_of_table: bool,
 }
 
+impl Shape {
+    /// Whether they are counted, and that is all: then records may be gathered for `speed.linger`. What lanes read goes on at once.
+    pub fn is_counted(&self) -> bool {
+        self.lane.is_none() && !self.is_of_table
+    }
+}
+
 /// Collects records into micro-batches, one after the other.
 #[derive(Debug)]
 pub struct MicroBatchBuilder {
@@ -190,6 +197,11 @@ impl MicroBatchBuilder {
         let timestamp_us = record.timestamp_ms.unwrap_or_default().saturating_mul(1_000);
         let held = HeldChange { offset: record.offset, timestamp_us, row: change.row.as_ref().map(row_of) };
         self.changes.push((change.key, held.to_bytes()));
+    }
+
+    /// As [`Shape::is_counted`] says.
+    pub fn is_counted(&self) -> bool {
+        self.shape.is_counted()
     }
 
     /// Whether it collects the changes of a table, and no events.

@@ -25,6 +25,9 @@ use super::Start;
 use super::micro_batch::{Handed, MicroBatchBuilder, Shape};
 use super::patience::Patience;
 
+/// How long the records of one fetch may take to come, poll by poll.
+const SAME_FETCH: Duration = Duration::from_millis(5);
+
 /// What a record is.
 enum Read<'a> {
     /// An event.
@@ -240,6 +243,9 @@ impl Partition {
 
     /// Seals what is old enough, if the counting loop is free. An idle loop gets an empty micro-batch.
     ///
+    /// What is counted comes at most once in `speed.linger`, and then soon: Kafka has gathered its records for that long. What lanes read
+    /// waits for as long as its own linger.
+    ///
     /// A micro-batch that the log is known to fill may become older: the more records it has, the more of them share a counter,
     /// and what is that far behind its log is not fresh anyway.
     pub(super) fn hand_on(&mut self, source: &Source, settings: &Speed) {
@@ -249,7 +255,9 @@ impl Partition {
         let (linger, idle) = (settings.linger.get(), settings.idle_apply.get());
         let opened = self.builder.opened();
         let will_be_full = self.builder.will_be_full(self.end, settings.max_rows);
-        let is_old = opened.is_some_and(|opened| opened.elapsed() >= linger) && !will_be_full;
+        let is_next = !self.builder.is_counted() || self.sent.elapsed() >= linger;
+        let gathers = if self.builder.is_counted() { linger.min(SAME_FETCH) } else { linger };
+        let is_old = opened.is_some_and(|opened| opened.elapsed() >= gathers) && is_next && !will_be_full;
         let is_idle = self.next >= self.cursor && self.sent.elapsed() >= idle;
         let has_moved = self.builder.moves() && self.sent.elapsed() >= linger && opened.is_none();
         if (is_old || is_idle || has_moved) && self.held.is_empty() && self.to_loop.capacity() > 0 {

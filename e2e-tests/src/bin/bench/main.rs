@@ -37,14 +37,42 @@ mod usage;
 mod versions;
 mod visible;
 
-use anyhow::ensure;
+use anyhow::{Context, Result, bail, ensure};
 use e2e_tests::binaries::target_dir;
-use e2e_tests::{Kafka, scenario};
+use e2e_tests::kafka::delete_topics;
+use e2e_tests::{Kafka, Scenario, scenario};
 
 use self::figures::Figures;
 use self::speed::Workload;
 
-/// Groups that are measured without a broker, or with one of their own.
+/// The groups that are measured if none is named, in that order.
+const GROUPS: [&str; 22] = [
+    "decode",
+    "sketches",
+    "speed",
+    "archive",
+    "reconcile",
+    "reconcile_large",
+    "many_files",
+    "maintained",
+    "import",
+    "on_s3",
+    "visible",
+    "live",
+    "asked",
+    "reads",
+    "recovery",
+    "streams",
+    "growth",
+    "versions",
+    "reports",
+    "index",
+    "served",
+    "sixty_days",
+];
+/// Those that take so long, or so much, that they are measured only if they are named.
+const NAMED: [&str; 2] = ["busy_day", "cluster"];
+/// Those that are measured without a broker, or with one of their own.
 const NO_BROKER: [&str; 10] = [
     "decode",
     "sketches",
@@ -57,96 +85,41 @@ const NO_BROKER: [&str; 10] = [
     "import",
     PEERS,
 ];
+/// The comparison with others, which is another thing.
 const PEERS: &str = "peers";
 
 fn main() {
     scenario("bench", async |scenario| {
         let only: Vec<String> = std::env::args().skip(1).collect();
+        let named = |name: &str| only.iter().any(|only| only == name);
+        let known = |name: &&String| [&GROUPS[..], &NAMED, &streams::PARTS, &[PEERS]].concat().contains(&name.as_str());
+        if let Some(unknown) = only.iter().find(|name| !known(name)) {
+            bail!(
+                "there is no group `{unknown}`; there are {}",
+                [&GROUPS[..], &NAMED, &streams::PARTS].concat().join(", ")
+            );
+        }
         let needs_no_broker = !only.is_empty() && only.iter().all(|only| NO_BROKER.contains(&only.as_str()));
         ensure!(needs_no_broker || Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
-        let named = |name: &str| only.iter().any(|only| only == name);
         if named(PEERS) {
             ensure!(only.len() == 1, "`{PEERS}` is named alone");
             return peers::measure(scenario).await;
         }
-        let wanted = |name: &str| only.is_empty() || named(name);
-        if ["import", "reconcile", "reconcile_large", "reports"].into_iter().any(wanted) || named("cluster") {
+        let is_wanted = |name: &str| if only.is_empty() { GROUPS.contains(&name) } else { named(name) };
+        if ["import", "reconcile", "reconcile_large", "reports", "cluster"].into_iter().any(is_wanted) {
             // Before anything is measured in vain.
             duckdb::DuckDb::find()?;
         }
         let mut figures = Figures::default();
-        if wanted("decode") {
-            decode::measure(&mut figures)?;
-        }
-        if wanted("sketches") {
-            sketches::measure(&mut figures)?;
-        }
-        for workload in Workload::ALL {
-            if wanted("speed") {
-                speed::measure(scenario, workload, &mut figures).await?;
+        let parts_of_streams = only.is_empty() || streams::PARTS.into_iter().any(named);
+        for group in GROUPS.into_iter().chain(NAMED) {
+            if is_wanted(group) || group == "streams" && parts_of_streams {
+                alone(needs_no_broker).await?;
+                let is_part = |part: &str| is_wanted("streams") || named(part);
+                measure(group, is_part, scenario, &mut figures).await.context(group)?;
             }
         }
-        if wanted("archive") {
-            archive::measure(scenario, &mut figures).await?;
-        }
-        if wanted("reconcile") {
-            reconcile::measure(scenario, &mut figures).await?;
-        }
-        if wanted("reconcile_large") {
-            reconcile::measure_large(scenario, &mut figures).await?;
-        }
-        if named("busy_day") {
-            reconcile::measure_busy_day(scenario, &mut figures).await?;
-        }
-        if named("cluster") {
-            cluster::measure(scenario, &mut figures).await?;
-        }
-        if wanted("many_files") {
-            many_files::measure(scenario, &mut figures).await?;
-        }
-        if wanted("maintained") {
-            maintained::measure(scenario, &mut figures).await?;
-        }
-        if wanted("import") {
-            import::measure(scenario, &mut figures).await?;
-        }
-        if wanted("on_s3") {
-            on_s3::measure(scenario, &mut figures).await?;
-        }
-        if wanted("visible") {
-            visible::measure(scenario, &mut figures).await?;
-        }
-        if wanted("live") {
-            live::measure(scenario, &mut figures).await?;
-        }
-        if wanted("asked") {
-            asked::measure(scenario, &mut figures).await?;
-        }
-        if wanted("reads") {
-            asked::reads::measure(scenario, &mut figures).await?;
-        }
-        if wanted("recovery") {
-            recovery::measure(scenario, &mut figures).await?;
-        }
-        streams::measure(scenario, |part| wanted("streams") || named(part), &mut figures).await?;
-        if wanted("growth") {
-            growth::measure(scenario, &mut figures).await?;
-        }
-        if wanted("versions") {
-            versions::measure(scenario, &mut figures).await?;
-        }
-        if wanted("reports") {
-            reports::measure(scenario, &mut figures).await?;
-        }
-        if wanted("index") {
-            index::measure(scenario, &mut figures).await?;
-        }
-        if wanted("served") {
-            served::measure(scenario, &mut figures).await?;
-        }
-        if wanted("sixty_days") {
-            sixty_days::measure(scenario, &mut figures).await?;
-        }
+        alone(needs_no_broker).await?;
         print!("{figures}");
         if cfg!(debug_assertions) || !only.is_empty() {
             println!("a rehearsal: nothing is written, and only `make bench` measures release builds");
@@ -154,4 +127,54 @@ fn main() {
         }
         figures.write(&target_dir()?.join("bench.json"))
     });
+}
+
+/// Removes what the groups before have left where it would be felt: their topics, which take the system's memory for files, and what is not
+/// written to the disk yet.
+async fn alone(without_broker: bool) -> Result<()> {
+    if !without_broker {
+        delete_topics(&Kafka::shared().await?.brokers()).await?;
+    }
+    rustix::fs::sync();
+    Ok(())
+}
+
+async fn measure(
+    group: &str,
+    is_part: impl Fn(&str) -> bool,
+    scenario: &Scenario,
+    figures: &mut Figures,
+) -> Result<()> {
+    match group {
+        "decode" => decode::measure(figures),
+        "sketches" => sketches::measure(figures),
+        "speed" => {
+            for workload in Workload::ALL {
+                speed::measure(scenario, workload, figures).await?;
+            }
+            Ok(())
+        }
+        "archive" => archive::measure(scenario, figures).await,
+        "reconcile" => reconcile::measure(scenario, figures).await,
+        "reconcile_large" => reconcile::measure_large(scenario, figures).await,
+        "busy_day" => reconcile::measure_busy_day(scenario, figures).await,
+        "cluster" => cluster::measure(scenario, figures).await,
+        "many_files" => many_files::measure(scenario, figures).await,
+        "maintained" => maintained::measure(scenario, figures).await,
+        "import" => import::measure(scenario, figures).await,
+        "on_s3" => on_s3::measure(scenario, figures).await,
+        "visible" => visible::measure(scenario, figures).await,
+        "live" => live::measure(scenario, figures).await,
+        "asked" => asked::measure(scenario, figures).await,
+        "reads" => asked::reads::measure(scenario, figures).await,
+        "recovery" => recovery::measure(scenario, figures).await,
+        "streams" => streams::measure(scenario, is_part, figures).await,
+        "growth" => growth::measure(scenario, figures).await,
+        "versions" => versions::measure(scenario, figures).await,
+        "reports" => reports::measure(scenario, figures).await,
+        "index" => index::measure(scenario, figures).await,
+        "served" => served::measure(scenario, figures).await,
+        "sixty_days" => sixty_days::measure(scenario, figures).await,
+        _ => bail!("there is no group `{group}`"),
+    }
 }

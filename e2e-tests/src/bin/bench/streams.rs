@@ -22,6 +22,9 @@ use test_kit::{DEADLINE, Progress, wait_for};
 use crate::figures::Figures;
 use crate::load::Keys;
 
+/// The names of the parts.
+pub(crate) const PARTS: [&str; 4] = ["windows", "lookups", "alerts", "detect"];
+
 /// `wanted`: whether a part, named as its module is, is to be measured.
 pub(crate) async fn measure(scenario: &Scenario, wanted: impl Fn(&str) -> bool, figures: &mut Figures) -> Result<()> {
     for keys in [Keys::Zipf, Keys::Uniform] {

@@ -1,5 +1,7 @@
 //! The consumer's configuration: what may be tuned, and what may not.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 
 use super::super::client_config;
@@ -9,20 +11,29 @@ use crate::settings;
 const RECORD_BYTES: u64 = 512;
 /// The most records that librdkafka may be told to keep ready.
 const RECORDS_MAX: u64 = 10_000_000;
+/// How long the broker keeps a request for records waiting while there are none.
+const WAIT: Duration = Duration::from_millis(50);
+/// The shortest wait, so that a topic without records is not asked for them all the time.
+const WAIT_MIN: Duration = Duration::from_millis(10);
+/// The most that librdkafka takes for `fetch.min.bytes`.
+const GATHERED_MAX: u64 = 100_000_000;
 
 /// Properties that make the consumer fast, which `[kafka.client]` may change, and properties that make it correct, which it
-/// may not.
-pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
+/// may not. `gathers`: how long the broker may wait for more than a few records, if the consumer has time.
+pub(super) fn consumer_config(settings: &settings::Kafka, gathers: Option<Duration>) -> ClientConfig {
     let mut config = client_config(settings);
     // librdkafka bounds its queue by payload bytes alone. It stops fetching as well once it has this many records, whatever
     // that property's name says: all partitions share one queue, and it is compared with the length of that.
     let records = (settings.fetch_queue.bytes() / RECORD_BYTES).clamp(1, RECORDS_MAX);
+    // Less than one fetch may bring of one partition. Where that is there, nothing is waited for.
+    let enough = gathers.map_or(1, |_| (settings.fetch_bytes.bytes() / 2).clamp(1, GATHERED_MAX));
     // With its defaults, librdkafka waits a second whenever its queue was full, and so is idle half of the time.
     let fast = [
         ("queued.min.messages", records.to_string()),
         ("queued.max.messages.kbytes", settings.fetch_queue.kib().to_string()),
         ("fetch.message.max.bytes", settings.fetch_bytes.bytes().to_string()),
-        ("fetch.wait.max.ms", "50".to_owned()),
+        ("fetch.wait.max.ms", gathers.unwrap_or(WAIT).max(WAIT_MIN).as_millis().to_string()),
+        ("fetch.min.bytes", enough.to_string()),
         ("fetch.queue.backoff.ms", "5".to_owned()),
     ];
     for (name, value) in fast {
