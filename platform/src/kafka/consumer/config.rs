@@ -58,3 +58,29 @@ pub(super) fn consumer_config(settings: &settings::Kafka, gathers: Option<Durati
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Kafka, Size};
+
+    fn fetches(settings: &Kafka, gathers: Option<Duration>) -> [Option<String>; 2] {
+        let config = consumer_config(settings, gathers);
+        ["fetch.wait.max.ms", "fetch.min.bytes"].map(|name| config.get(name).map(str::to_owned))
+    }
+
+    fn some(texts: [&str; 2]) -> [Option<String>; 2] {
+        texts.map(|text| Some(text.to_owned()))
+    }
+
+    #[test]
+    fn records_are_gathered_for_those_who_have_time_and_for_nobody_else() {
+        let settings = Kafka { fetch_bytes: Size::from_bytes(64 << 10), ..Kafka::default() };
+        assert_eq!(fetches(&settings, None), some(["50", "1"]));
+        assert_eq!(fetches(&settings, Some(Duration::from_millis(500))), some(["500", "32768"]));
+        assert_eq!(fetches(&settings, Some(Duration::from_millis(1))), some(["10", "32768"]), "not all the time");
+        let mut owns = settings;
+        owns.client = [("fetch.min.bytes", "7")].into_iter().collect();
+        assert_eq!(fetches(&owns, Some(Duration::from_millis(500))), some(["500", "7"]), "`[kafka.client]` decides");
+    }
+}

@@ -2,14 +2,18 @@
 //! as long however many headers there are, so that the machine is left to those who answer.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+/// How often clients are told what is due.
+const PACE: Duration = Duration::from_micros(200);
 
 /// What the clients ask of a server.
 pub(crate) struct Clients {
@@ -56,24 +60,27 @@ impl Clients {
         Ok(answers as f64 / began.elapsed().as_secs_f64())
     }
 
-    /// How long each answer takes, in milliseconds, if clients ask that often in a second. A question that is due while its client
-    /// still waits for the answer before counts from when it was due.
+    /// How long each answer takes, in milliseconds, if clients ask that often in a second. A question counts from when it is due, also
+    /// while its client still waits for the answer before.
     pub(crate) async fn took_ms(&self, per_second: f64, measured: Duration) -> Result<Vec<f64>> {
-        let (began, count) = (Instant::now(), self.count as f64);
-        let every = Duration::from_secs_f64(count / per_second);
-        let took = self.each(move |mut connection, requests, client| async move {
-            let (mut took, mut due) = (Vec::new(), began + every.mul_f64(client as f64 / count));
-            while due < began + measured {
-                let is_late = Instant::now() >= due;
-                tokio::time::sleep_until(due.into()).await;
-                let asked = if is_late { due } else { Instant::now() };
-                connection.ask(&requests[took.len() % requests.len()]).await?;
-                took.push(asked.elapsed().as_secs_f64() * 1e3);
-                due += every;
+        let (tell, dues): (Vec<_>, Vec<_>) = (0..self.count).map(|_| mpsc::unbounded_channel()).unzip();
+        let questions = (per_second * measured.as_secs_f64()) as usize;
+        let pace = std::thread::spawn(move || pace(&tell, per_second, questions));
+        let dues = Mutex::new(dues.into_iter().map(Some).collect::<Vec<_>>());
+        let took = self.each(move |mut connection, requests, client| {
+            let dues = dues.lock().unwrap_or_else(PoisonError::into_inner)[client].take();
+            async move {
+                let (mut dues, mut took) = (dues.context("a client of its own")?, Vec::new());
+                while let Some(due) = dues.recv().await {
+                    connection.ask(&requests[took.len() % requests.len()]).await?;
+                    took.push(Instant::now().saturating_duration_since(due).as_secs_f64() * 1e3);
+                }
+                Ok::<_, anyhow::Error>(took)
             }
-            Ok::<_, anyhow::Error>(took)
         });
-        Ok(took.await?.concat())
+        let took = took.await?.concat();
+        pace.join().expect("it does not panic");
+        Ok(took)
     }
 
     /// Runs all clients at the same time.
@@ -91,6 +98,23 @@ impl Clients {
             results.push(ended??);
         }
         Ok(results)
+    }
+}
+
+/// Tells one client after the other when its next question is due, so many of them in a second. A thread that sleeps is exact to a fraction of a
+/// millisecond, and timers of tokio to a whole one, in which each client would have more than one question.
+fn pace(clients: &[mpsc::UnboundedSender<Instant>], per_second: f64, questions: usize) {
+    let began = Instant::now();
+    let mut told = 0;
+    while told < questions {
+        let due = ((began.elapsed().as_secs_f64() * per_second) as usize).min(questions);
+        for question in told..due {
+            let at = began + Duration::from_secs_f64(question as f64 / per_second);
+            // A client that failed waits for nothing; its error ends the benchmark.
+            let _ = clients[question % clients.len()].send(at);
+        }
+        told = due;
+        std::thread::sleep(PACE);
     }
 }
 
