@@ -36,7 +36,7 @@ fn sixty_days() {
         // The gauges are not told meanwhile: the serving layer would ask Redis for them, too.
         let setup = Stage::of(scenario).partitions(PARTITIONS as i32).set("telemetry.gauges_every", "1h");
         let setup = setup.set("reconcile.wait", "100ms");
-        let mut stage = setup.start().await?;
+        let stage = setup.start().await?;
         let client = stage.client()?;
         stage.total_as_of(now_us()).await?;
         // Without an archiver no cut moves, and each reconcile leaves one slice more.
