@@ -65,7 +65,8 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     for number in 0..BEFORE {
         producer.send(&within(if number % 2 == 0 { HOUR_MS } else { SIXTY_DAYS_MS }))?;
     }
-    producer.flush()?;
+    // The view ends where the speed layer has come to.
+    stage.total_as_of(producer.flush()?).await?;
     stage.archived().await?;
     stage.deployment.reconcile().await?;
     stage.authoritative_total().await.context("before the load")?;
