@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counts_that_a_client_is_told_once_it_give_up() {
+    fn nothing_counts_that_a_client_is_told_once_it_is_given_up() {
         let said = said();
         let granted = said.granted.subscribe();
         let group = Group::new("workers", Arc::clone(&said));
