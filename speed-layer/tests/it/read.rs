@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc as std_mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use platform::registry::Registry;
 use platform::settings::{self, Kafka, Speed};
@@ -25,6 +25,9 @@ const ROWS: usize = 1_000;
 const BATCHES: usize = 60;
 /// The end of each partition.
 const END: i64 = (ROWS * BATCHES) as i64;
+/// How many records trickle in, and how long after each other.
+const TRICKLE: i64 = 200;
+const DROP: Duration = Duration::from_millis(5);
 /// How long a slow loop takes for a micro-batch.
 const LATE: Duration = Duration::from_millis(1_000);
 /// For the broker, and for all that is read.
@@ -34,7 +37,7 @@ const DEADLINE: Duration = Duration::from_secs(50);
 struct Bench {
     tell: std_mpsc::Sender<Assignment>,
     thread: JoinHandle<()>,
-    _broker: MockCluster<'static, DefaultProducerContext>,
+    broker: MockCluster<'static, DefaultProducerContext>,
     _folder: tempfile::TempDir,
 }
 
@@ -46,7 +49,9 @@ impl Bench {
         let broker = MockCluster::new(1).expect("an in-process broker");
         broker.create_topic(&source.topic, 2, 1).expect("a topic");
         produce(&broker.bootstrap_servers(), &source.topic);
-        let kafka = Kafka { brokers: broker.bootstrap_servers(), ..Kafka::default() };
+        // The broker itself gathers next to nothing.
+        let client = [("fetch.wait.max.ms", "5")].into_iter().collect();
+        let kafka = Kafka { brokers: broker.bootstrap_servers(), client, ..Kafka::default() };
         let speed = Speed { max_rows: ROWS, ..Speed::default() };
         let shape = Shape { wanted: vec!["at".to_owned()], mark_every: ROWS, lane: None, is_of_table: false };
         let folder = tempfile::tempdir().expect("a folder");
@@ -57,7 +62,20 @@ impl Bench {
         let (_, ends) = watch::channel(Ends { of: ends, ..Ends::default() });
         let reader = Reader::new(&kafka, &speed, &source, shape, schemas, assignments, ends).expect("a client");
         let thread = thread::spawn(move || reader.run());
-        Bench { tell, thread, _broker: broker, _folder: folder }
+        Bench { tell, thread, broker, _folder: folder }
+    }
+
+    /// Appends to partition 0, one record after the other.
+    fn trickles(&self) -> JoinHandle<()> {
+        let (brokers, topic) = (self.broker.bootstrap_servers(), topic());
+        thread::spawn(move || {
+            let producer = producer(&brokers);
+            for _ in 0..TRICKLE {
+                send(&producer, &topic, 0);
+                thread::sleep(DROP);
+            }
+            producer.flush(DEADLINE).expect("delivered");
+        })
     }
 
     /// Has a partition be read for a loop that has room for one micro-batch beside the one that it works on.
@@ -78,17 +96,27 @@ impl Bench {
 
 /// Fills both partitions side by side, in batches as large as a micro-batch at most. A fetch brings one of each partition.
 fn produce(brokers: &str, topic: &str) {
-    let mut config = ClientConfig::new();
-    let producer: BaseProducer = config.set("bootstrap.servers", brokers).create().expect("a producer");
+    let producer = producer(brokers);
     for _ in 0..BATCHES {
-        for number in 0..2 * ROWS {
-            let record = BaseRecord::<str, str>::to(topic).partition((number % 2) as i32);
-            // As old as its event is.
-            let record = record.timestamp(1_000).payload(r#"{"at":1000,"k":"x"}"#);
-            producer.send(record).map_err(|(error, _)| error).expect("queued");
-        }
+        (0..2 * ROWS).for_each(|number| send(&producer, topic, (number % 2) as i32));
         producer.flush(DEADLINE).expect("delivered");
     }
+}
+
+fn producer(brokers: &str) -> BaseProducer {
+    ClientConfig::new().set("bootstrap.servers", brokers).set("linger.ms", "1").create().expect("a producer")
+}
+
+/// Sends a record that is as old as its event is.
+fn send(producer: &BaseProducer, topic: &str, partition: i32) {
+    let record = BaseRecord::<str, str>::to(topic).partition(partition).timestamp(1_000);
+    let record = record.payload(r#"{"at":1000,"k":"x"}"#);
+    producer.send(record).map_err(|(error, _)| error).expect("queued");
+}
+
+/// The topic of the source.
+fn topic() -> String {
+    Catalog::parse(TINY).expect("a valid catalog").sources["s"].topic.clone()
 }
 
 /// The next offset after what is handed on next.
@@ -145,5 +173,21 @@ async fn a_loop_that_takes_nothing_holds_up_others_once() {
     let bench = Bench::start(BTreeMap::new());
     let (_stuck, fast) = (bench.reads(0), bench.reads(1));
     timeout(DEADLINE, take_all(fast)).await.expect("the other partition is read to its end");
+    bench.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_trickle_are_counted_at_most_once_in_a_linger() {
+    let bench = Bench::start(BTreeMap::new());
+    let mut handed = bench.reads(0);
+    while timeout(DEADLINE, take(&mut handed)).await.expect("the partition is read to its end") < END {}
+    let (began, trickling) = (Instant::now(), bench.trickles());
+    let mut micro_batches = 0;
+    while timeout(DEADLINE, take(&mut handed)).await.expect("what trickles in is read") < END + TRICKLE {
+        micro_batches += 1;
+    }
+    let most = began.elapsed().as_millis() / Speed::default().linger.get().as_millis() + 1;
+    assert!(micro_batches <= most, "{micro_batches} micro-batches, and {most} would do");
+    trickling.join().expect("no panic");
     bench.end();
 }
