@@ -66,16 +66,15 @@ impl Bench {
     }
 
     /// Appends to partition 0, one record after the other.
-    fn trickles(&self) -> JoinHandle<()> {
-        let (brokers, topic) = (self.broker.bootstrap_servers(), topic());
-        thread::spawn(move || {
-            let producer = producer(&brokers);
+    fn trickles(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (producer, topic) = (producer(&self.broker.bootstrap_servers()), topic());
+        async move {
             for _ in 0..TRICKLE {
                 send(&producer, &topic, 0);
-                thread::sleep(DROP);
+                tokio::time::sleep(DROP).await;
             }
             producer.flush(DEADLINE).expect("delivered");
-        })
+        }
     }
 
     /// Has a partition be read for a loop that has room for one micro-batch beside the one that it works on.
@@ -181,13 +180,13 @@ async fn records_that_trickle_are_counted_at_most_once_in_a_linger() {
     let bench = Bench::start(BTreeMap::new());
     let mut handed = bench.reads(0);
     while timeout(DEADLINE, take(&mut handed)).await.expect("the partition is read to its end") < END {}
-    let (began, trickling) = (Instant::now(), bench.trickles());
+    let (began, trickling) = (Instant::now(), tokio::spawn(bench.trickles()));
     let mut micro_batches = 0;
     while timeout(DEADLINE, take(&mut handed)).await.expect("what trickles in is read") < END + TRICKLE {
         micro_batches += 1;
     }
     let most = began.elapsed().as_millis() / Speed::default().linger.get().as_millis() + 1;
     assert!(micro_batches <= most, "{micro_batches} micro-batches, and {most} would do");
-    trickling.join().expect("no panic");
+    trickling.await.expect("no panic");
     bench.end();
 }
