@@ -85,7 +85,7 @@ impl Consumer {
         Consumer::of(consumer_config(settings, None), settings, topic)
     }
 
-    /// The same for a reader that has time: the broker waits for that long before it answers with few records. Where records trickle, that spares
+    /// The same for a reader that has time: the broker waits for that long, 10 to 500 ms, before it answers with few records. Where records trickle, that spares
     /// both of them most of their work, which is the same for a request with one record as for one with hundreds.
     ///
     /// # Errors

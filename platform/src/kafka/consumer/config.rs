@@ -15,6 +15,8 @@ const RECORDS_MAX: u64 = 10_000_000;
 const WAIT: Duration = Duration::from_millis(50);
 /// The shortest wait, so that a topic without records is not asked for them all the time.
 const WAIT_MIN: Duration = Duration::from_millis(10);
+/// The longest one: whatever else is asked of the broker waits behind it.
+const WAIT_MAX: Duration = Duration::from_millis(500);
 /// The most that librdkafka takes for `fetch.min.bytes`.
 const GATHERED_MAX: u64 = 100_000_000;
 
@@ -32,7 +34,7 @@ pub(super) fn consumer_config(settings: &settings::Kafka, gathers: Option<Durati
         ("queued.min.messages", records.to_string()),
         ("queued.max.messages.kbytes", settings.fetch_queue.kib().to_string()),
         ("fetch.message.max.bytes", settings.fetch_bytes.bytes().to_string()),
-        ("fetch.wait.max.ms", gathers.unwrap_or(WAIT).max(WAIT_MIN).as_millis().to_string()),
+        ("fetch.wait.max.ms", gathers.unwrap_or(WAIT).clamp(WAIT_MIN, WAIT_MAX).as_millis().to_string()),
         ("fetch.min.bytes", enough.to_string()),
         ("fetch.queue.backoff.ms", "5".to_owned()),
     ];
@@ -79,6 +81,7 @@ mod tests {
         assert_eq!(fetches(&settings, None), some(["50", "1"]));
         assert_eq!(fetches(&settings, Some(Duration::from_millis(500))), some(["500", "32768"]));
         assert_eq!(fetches(&settings, Some(Duration::from_millis(1))), some(["10", "32768"]), "not all the time");
+        assert_eq!(fetches(&settings, Some(Duration::from_secs(60))), some(["500", "32768"]), "others wait behind it");
         let mut owns = settings;
         owns.client = [("fetch.min.bytes", "7")].into_iter().collect();
         assert_eq!(fetches(&owns, Some(Duration::from_millis(500))), some(["500", "7"]), "`[kafka.client]` decides");
