@@ -44,10 +44,9 @@ use self::waiting::Waiting;
 use super::{SessionError, commit, compact};
 use crate::rows::RowsError;
 
-/// The part of `archive.linger` for which Kafka may gather records, and how long that is at least and at most.
+/// The part of `archive.linger` for which Kafka may gather records, and how long that is at least.
 const GATHERED_PART: u32 = 4;
 const GATHERED_MIN: Duration = Duration::from_millis(50);
-const GATHERED_MAX: Duration = Duration::from_millis(500);
 
 /// Archives one source. It blocks the thread that runs it.
 pub(super) struct Archiver {
@@ -430,6 +429,6 @@ impl Archiver {
 
 /// A consumer of the source. A commit waits for more records, and so may Kafka for a part of that.
 fn consumer(kafka: &settings::Kafka, settings: &settings::Archive, source: &Source) -> Result<Consumer, KafkaError> {
-    let gathered = (settings.linger.get() / GATHERED_PART).clamp(GATHERED_MIN, GATHERED_MAX);
+    let gathered = (settings.linger.get() / GATHERED_PART).max(GATHERED_MIN);
     Consumer::gathering(kafka, &source.topic, gathered)
 }
