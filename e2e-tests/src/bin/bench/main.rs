@@ -92,12 +92,9 @@ fn main() {
     scenario("bench", async |scenario| {
         let only: Vec<String> = std::env::args().skip(1).collect();
         let named = |name: &str| only.iter().any(|only| only == name);
-        let known = |name: &&String| [&GROUPS[..], &NAMED, &streams::PARTS, &[PEERS]].concat().contains(&name.as_str());
-        if let Some(unknown) = only.iter().find(|name| !known(name)) {
-            bail!(
-                "there is no group `{unknown}`; there are {}",
-                [&GROUPS[..], &NAMED, &streams::PARTS].concat().join(", ")
-            );
+        let known = [&GROUPS[..], &NAMED, &streams::PARTS, &[PEERS]].concat();
+        if let Some(unknown) = only.iter().find(|name| !known.contains(&name.as_str())) {
+            bail!("there is no group `{unknown}`; there are {}", known.join(", "));
         }
         let needs_no_broker = !only.is_empty() && only.iter().all(|only| NO_BROKER.contains(&only.as_str()));
         ensure!(needs_no_broker || Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
@@ -111,9 +108,9 @@ fn main() {
             duckdb::DuckDb::find()?;
         }
         let mut figures = Figures::default();
-        let parts_of_streams = only.is_empty() || streams::PARTS.into_iter().any(named);
+        let has_part = streams::PARTS.into_iter().any(named);
         for group in GROUPS.into_iter().chain(NAMED) {
-            if is_wanted(group) || group == "streams" && parts_of_streams {
+            if is_wanted(group) || group == "streams" && has_part {
                 alone(needs_no_broker).await?;
                 let is_part = |part: &str| is_wanted("streams") || named(part);
                 measure(group, is_part, scenario, &mut figures).await.context(group)?;
