@@ -50,13 +50,14 @@ impl Archive {
     }
 
     /// Takes one row out of a file of the archive of `source` in place, as a disk that forgets would: of events whose column has that value, the
-    /// one whose offset is nearest to `near`. The table's log does not know. Returns where its record lies.
+    /// one whose offset is nearest to `near`, in whichever partition and file. The table's log does not know. Returns where its record lies.
     ///
     /// # Errors
     /// If there is no such row nearer than half of that, or the file cannot be replaced.
     pub fn without_a_row(store: &Path, source: &str, (column, value): (&str, i64), near: i64) -> Result<Place> {
         let (table, column) = (table_of(store, source)?, column.to_owned());
         let take = move || -> Result<Place> {
+            let mut nearest: Option<(i64, PathBuf, DataFrame, usize)> = None;
             for file in active_files(&table)? {
                 let path = table.join(&file);
                 let scan = LazyFrame::scan_parquet(PlRefPath::try_from_path(&path)?, ScanArgsParquet::default())?;
@@ -64,20 +65,23 @@ impl Archive {
                 let is_it = col("_error").is_null().and(col(column.as_str()).eq(lit(value))).fill_null(lit(false));
                 let fits = scan.select([is_it.alias("fits")]).collect()?;
                 let fits: Vec<bool> = fits.column("fits")?.bool()?.iter().map(|fits| fits == Some(true)).collect();
-                let places = places(&frame)?;
-                let distance = |row: &usize| (places[*row].offsets.start - near).abs();
-                let nearest = (0..frame.height()).filter(|row| fits[*row]).min_by_key(distance);
-                let Some(row) = nearest.filter(|row| distance(row) <= near / 2) else { continue };
-                let behind = frame.slice(i64::try_from(row)? + 1, frame.height());
-                let mut left = frame.head(Some(row)).vstack(&behind)?;
-                // The frame may still lie in the file that it was read from.
-                let (mut bytes, staged) = (Vec::new(), path.with_extension("staged"));
-                ParquetWriter::new(&mut bytes).finish(&mut left)?;
-                fs::write(&staged, bytes)?;
-                fs::rename(&staged, &path)?;
-                return Ok(places[row].clone());
+                let distance = places(&frame)?.into_iter().map(|place| (place.offsets.start - near).abs());
+                let found = distance.enumerate().filter(|(row, _)| fits[*row]).min_by_key(|(_, distance)| *distance);
+                let Some((row, distance)) = found else { continue };
+                if nearest.as_ref().is_none_or(|(known, ..)| distance < *known) {
+                    nearest = Some((distance, path, frame, row));
+                }
             }
-            anyhow::bail!("no such row")
+            let (_, path, frame, row) =
+                nearest.filter(|(distance, ..)| *distance <= near / 2).context("no such row")?;
+            let behind = frame.slice(i64::try_from(row)? + 1, frame.height());
+            let mut left = frame.head(Some(row)).vstack(&behind)?;
+            // The frame may still lie in the file that it was read from.
+            let (mut bytes, staged) = (Vec::new(), path.with_extension("staged"));
+            ParquetWriter::new(&mut bytes).finish(&mut left)?;
+            fs::write(&staged, bytes)?;
+            fs::rename(&staged, &path)?;
+            Ok(places(&frame)?.swap_remove(row))
         };
         // Polars brings a runtime of its own, which must not be entered from a test's.
         std::thread::spawn(take).join().expect("reading the archive does not panic")

@@ -89,6 +89,12 @@ impl Step<'_> {
         format!("braid version {words}")
     }
 
+    /// Whether an operator would try again: the step was refused, as a version first has to catch up, and the deadline is not over.
+    fn is_tried_again(self, output: &str, begun: Instant) -> bool {
+        let may_catch_up = matches!(self, Step::Promote(_) | Step::RollBack);
+        may_catch_up && is_only_behind(output) && begun.elapsed() < DEADLINE
+    }
+
     /// The first word of the command.
     fn name(self) -> &'static str {
         match self {
@@ -128,9 +134,7 @@ impl<'a> Versions<'a> {
             if status.success() {
                 return Ok(output);
             }
-            let may_catch_up = matches!(step, Step::Promote(_) | Step::RollBack) && is_only_behind(&output);
-            let is_tried_again = may_catch_up && begun.elapsed() < DEADLINE;
-            ensure!(is_tried_again, "`{}` ended with {status}: {output}", step.typed());
+            ensure!(step.is_tried_again(&output, begun), "`{}` ended with {status}: {output}", step.typed());
             tokio::time::sleep(CATCHES_UP).await;
         }
     }
@@ -152,11 +156,27 @@ impl<'a> Versions<'a> {
         self.deployment.launch_braid_as(&format!("version-{}", step.name()), &self.words(step)?, fail_points)
     }
 
+    /// Begins to take a step, with fail points armed, and waits until it has printed such a line. Where a version first has to catch up, it is
+    /// tried again as in [`Versions::take`].
+    ///
+    /// # Errors
+    /// If it ends otherwise before.
+    pub async fn comes_to(self, line: &str, step: Step<'_>, fail_points: &str) -> Result<Process> {
+        let begun = Instant::now();
+        loop {
+            let process = self.launch(step, fail_points)?;
+            match process.line(line, DEADLINE).await {
+                Ok(_) => return Ok(process),
+                Err(why) => ensure!(step.is_tried_again(&process.output()?, begun), why),
+            }
+            tokio::time::sleep(CATCHES_UP).await;
+        }
+    }
+
     /// Begins to take a step, and kills the process where it has come to a fail point.
     pub async fn kill_at(self, step: Step<'_>, fail_point: &str) -> Result<()> {
-        let process = self.launch(step, &format!("{fail_point}=1*return(60000)->off"))?;
-        process.line(&format!("failpoint {fail_point}"), DEADLINE).await?;
-        process.kill();
+        let held = format!("{fail_point}=1*return(60000)->off");
+        self.comes_to(&format!("failpoint {fail_point}"), step, &held).await?.kill();
         Ok(())
     }
 

@@ -83,8 +83,7 @@ async fn is_heard_late(versions: Versions<'_>, late: &Deployment, polls: &Polls<
 
 /// Two steps at once: the one that is held back is taken on what the other one has left, or refused.
 async fn race(versions: Versions<'_>, late: &Deployment) -> Result<()> {
-    let held = versions.launch(Step::Promote("v3"), HELD)?;
-    held.line(IS_HELD, DEADLINE).await?;
+    let held = versions.comes_to(IS_HELD, Step::Promote("v3"), HELD).await?;
     held.suspend()?;
     versions.take(Step::RollBack).await?;
     versions.is_active("v1").await?;
@@ -99,8 +98,7 @@ async fn race(versions: Versions<'_>, late: &Deployment) -> Result<()> {
     versions.is_active("v1").await?;
     // What is removed waits for processes that have heard of it within their bound, which is the same for all of a deployment; not for this one.
     Versions::of(late).is_active("v1").await?;
-    let held = versions.launch(Step::Promote("v2"), HELD)?;
-    held.line(IS_HELD, DEADLINE).await?;
+    let held = versions.comes_to(IS_HELD, Step::Promote("v2"), HELD).await?;
     held.suspend()?;
     versions.take(Step::Retire("v2")).await?;
     held.resume()?;
@@ -109,8 +107,7 @@ async fn race(versions: Versions<'_>, late: &Deployment) -> Result<()> {
     ensure!(status.code() == Some(1) && said.contains("version v2 is reti"), "{status}: {said}");
     ensure!(versions.active()? == "v1", "{} is active", versions.active()?);
     let number = versions.pointer()?.0;
-    let held = versions.launch(Step::Retire("v3"), HELD)?;
-    held.line(IS_HELD, DEADLINE).await?;
+    let held = versions.comes_to(IS_HELD, Step::Retire("v3"), HELD).await?;
     held.suspend()?;
     versions.take(Step::Promote("v3")).await?;
     versions.is_active("v3").await?;
