@@ -71,7 +71,7 @@ test-page: ## the web page in a real Chromium, and the HTTP API by its OpenAPI d
 	e2e-tests/page.sh $(TARGET)/debug/braid
 	e2e-tests/schemathesis.sh $(TARGET)/debug/braid
 
-test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; exit code 3 without an engine
+test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; WITH_CLUSTER=1 with the profile `cluster`; exit code 3 without an engine
 	@deploy/install.sh test-compose
 	e2e-tests/compose.sh
 

@@ -6,6 +6,7 @@
 #     e2e-tests/compose.sh              # make test-compose
 #     COMPOSE=docker-compose e2e-tests/compose.sh
 #     BRAID_IMAGE=some/image e2e-tests/compose.sh       # tries that image and builds none
+#     WITH_CLUSTER=1 e2e-tests/compose.sh               # with the profile `cluster`, whose image compiles DataFusion as well
 #
 # Exit code 3: this machine has no engine to try it with; the reason is printed.
 set -eu
@@ -29,6 +30,9 @@ main() {
     trap down EXIT
     base_images
     settings
+    if [ -n "${WITH_CLUSTER:-}" ]; then
+        export BRAID_TARGET=braid-cluster RUST_LOG=warn,ballista_executor=info
+    fi
 
     if [ -z "${BRAID_IMAGE:-}" ]; then
         step "building the image"
@@ -63,7 +67,7 @@ main() {
     for service in speed archive schedule serving redis kafka; do
         sleep 5
         echo "   kill -9 $service"
-        crash $service
+        crash "$(compose ps -q $service)"
     done
     load_ends
     ready
@@ -97,6 +101,10 @@ main() {
     load_ends
     exact
 
+    if [ -n "${WITH_CLUSTER:-}" ]; then
+        a_cluster_counts
+    fi
+
     step "sample traffic"
     compose --profile demo up -d --no-recreate demo
     until_true more_views
@@ -105,7 +113,7 @@ main() {
     docker stats --no-stream --format '-- {{.Name}} {{.MemUsage}}' $(compose ps -q)
 
     step "over TLS, with a login"
-    compose --profile demo down -v
+    compose --profile demo --profile cluster down -v
     rm "$work"/[0-9]*.json
     tls
     compose up -d archive speed serving
@@ -206,11 +214,10 @@ compose() {
 
 # Kills a service's process as a fault does, and not as an operator, after whom nothing is restarted: the engine has to start
 # it again.
-crash() { # service
-    container=$(compose ps -q "$1")
-    process=$(docker inspect -f '{{.State.Pid}}' "$container")
+crash() { # container
+    process=$(docker inspect -f '{{.State.Pid}}' "$1")
     docker run --rm --pid host --user 0 --entrypoint sh "$BRAID_IMAGE" -c "kill -9 $process"
-    until_true is_restarted "$container"
+    until_true is_restarted "$1"
 }
 
 is_restarted() { # container
@@ -242,6 +249,34 @@ load_ends() {
 reconcile() {
     said=$(compose run --rm -T --no-deps schedule batch-layer reconcile)
     echo "   $said" | tail -n 1
+}
+
+# Two executors count everything anew, and once more while one of them is started again.
+a_cluster_counts() {
+    step "a cluster of two executors counts everything anew"
+    compose stop schedule
+    compose --profile cluster up -d --no-recreate scheduler executor
+    reconcile
+    rebuilds
+    echo "   kill -9 executor"
+    crash "$(compose ps -q executor | head -n 1)"
+    rebuilds
+}
+
+# A rebuild that the cluster counts.
+rebuilds() {
+    before=$(tasks_ended)
+    compose run --rm -T --no-deps -e BRAID__RECONCILE__ENGINE=ballista://scheduler:50050 -e BRAID__CLUSTER__ROWS_MIN=1 \
+        schedule batch-layer rebuild views
+    tasks=$(($(tasks_ended) - before))
+    [ $tasks -gt 0 ] || fail "the cluster was not asked"
+    echo "   rebuilt by $tasks tasks"
+    exact
+    ask total | jq -e '.authoritative' >/dev/null || fail "the speed view still adds something"
+}
+
+tasks_ended() {
+    compose logs executor | grep -c 'Finished task' || true
 }
 
 ask() { # total|series [parameters]
@@ -333,7 +368,7 @@ fail() {
 
 down() {
     # shellcheck disable=SC2086 # a list of flags
-    $COMPOSE --env-file "$work/env" -p $project $files --profile demo down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
+    $COMPOSE --env-file "$work/env" -p $project $files --profile demo --profile cluster down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 

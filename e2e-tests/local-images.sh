@@ -78,8 +78,9 @@ END
 
 # As the official image: settings in KAFKA_… variables, which Kafka's own wrapper reads; data in /var/lib/kafka/data.
 kafka() { # folder
-    mvn -q -B -f kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$1/libs"
-    cp kafka/log4j2.yaml "$1/"
+    mkdir "$1/libs"
+    cp "$(../deploy/kafka-jars.sh)"/*.jar "$1/libs/"
+    cp ../braid/kafka/log4j2.yaml "$1/"
     cat >"$1/run" <<'END'
 #!/bin/bash
 set -e
