@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use polars::prelude::{
-    DataFrame, Expr, LazyFrame, ParquetWriter, PlRefPath, ScanArgsParquet, SortMultipleOptions, col, lit,
+    DataFrame, DataType, Expr, LazyFrame, ParquetWriter, PlRefPath, ScanArgsParquet, SortMultipleOptions, col, lit,
 };
 use serde_json::Value;
 
@@ -33,6 +33,19 @@ pub struct Place {
     pub offsets: Range<i64>,
 }
 
+/// A row that lies among others: in its partition, events of the same bucket stand before it and behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Inner {
+    /// A column, …
+    pub column: &'static str,
+    /// … and what it says.
+    pub value: i64,
+    /// The column of the event's time.
+    pub time: &'static str,
+    /// How long a bucket is, in microseconds.
+    pub bucket_us: i64,
+}
+
 impl Archive {
     /// Reads the archive of `source` below a deployment's folder in the store.
     ///
@@ -49,31 +62,40 @@ impl Archive {
         rows(table_of(store, source)?, columns.iter().map(|name| col(*name)).collect())
     }
 
-    /// Takes one row out of a file of the archive of `source` in place, as a disk that forgets would: of events whose column has that value, the
-    /// one whose offset is nearest to `near`, in whichever partition and file. The table's log does not know. Returns where its record lies.
+    /// Takes one such row out of a file of the archive of `source` in place, as a disk that forgets would. The table's log does not know. Returns
+    /// where its record lies.
     ///
     /// # Errors
-    /// If there is no such row nearer than half of that, or the file cannot be replaced.
-    pub fn without_a_row(store: &Path, source: &str, (column, value): (&str, i64), near: i64) -> Result<Place> {
-        let (table, column) = (table_of(store, source)?, column.to_owned());
+    /// If there is no such row, or the file cannot be replaced.
+    pub fn without_a_row(store: &Path, source: &str, wanted: &Inner) -> Result<Place> {
+        let (table, wanted) = (table_of(store, source)?, *wanted);
         let take = move || -> Result<Place> {
-            let mut nearest: Option<(i64, PathBuf, DataFrame, usize)> = None;
+            let mut stretches: BTreeMap<(String, i64, i64), Range<i64>> = BTreeMap::new();
+            let mut candidates = Vec::new();
             for file in active_files(&table)? {
                 let path = table.join(&file);
                 let scan = LazyFrame::scan_parquet(PlRefPath::try_from_path(&path)?, ScanArgsParquet::default())?;
-                let frame = scan.clone().collect()?;
-                let is_it = col("_error").is_null().and(col(column.as_str()).eq(lit(value))).fill_null(lit(false));
-                let fits = scan.select([is_it.alias("fits")]).collect()?;
-                let fits: Vec<bool> = fits.column("fits")?.bool()?.iter().map(|fits| fits == Some(true)).collect();
-                let distance = places(&frame)?.into_iter().map(|place| (place.offsets.start - near).abs());
-                let found = distance.enumerate().filter(|(row, _)| fits[*row]).min_by_key(|(_, distance)| *distance);
-                let Some((row, distance)) = found else { continue };
-                if nearest.as_ref().is_none_or(|(known, ..)| distance < *known) {
-                    nearest = Some((distance, path, frame, row));
+                let fits = col("_error").is_null().and(col(wanted.column).eq(lit(wanted.value))).fill_null(lit(false));
+                let time_us = col(wanted.time).cast(DataType::Int64);
+                let frame = scan.with_columns([fits.alias("fits"), time_us.alias("time_us")]).collect()?;
+                let (fits, times) = (frame.column("fits")?.bool()?, frame.column("time_us")?.i64()?);
+                for (row, place) in places(&frame)?.into_iter().enumerate() {
+                    let Some(time_us) = times.get(row) else { continue };
+                    let stretch = (place.log.clone(), place.partition, time_us.div_euclid(wanted.bucket_us));
+                    let all = stretches.entry(stretch.clone()).or_insert_with(|| place.offsets.clone());
+                    *all = all.start.min(place.offsets.start)..all.end.max(place.offsets.end);
+                    if fits.get(row) == Some(true) {
+                        candidates.push((stretch, place, path.clone(), row));
+                    }
                 }
             }
-            let (_, path, frame, row) =
-                nearest.filter(|(distance, ..)| *distance <= near / 2).context("no such row")?;
+            let is_inner = |(stretch, place, ..): &(_, Place, _, _)| {
+                let all = &stretches[stretch];
+                all.start < place.offsets.start && place.offsets.end < all.end
+            };
+            let (_, place, path, row) = candidates.into_iter().find(is_inner).context("no such row")?;
+            let scan = LazyFrame::scan_parquet(PlRefPath::try_from_path(&path)?, ScanArgsParquet::default())?;
+            let frame = scan.collect()?;
             let behind = frame.slice(i64::try_from(row)? + 1, frame.height());
             let mut left = frame.head(Some(row)).vstack(&behind)?;
             // The frame may still lie in the file that it was read from.
@@ -81,7 +103,7 @@ impl Archive {
             ParquetWriter::new(&mut bytes).finish(&mut left)?;
             fs::write(&staged, bytes)?;
             fs::rename(&staged, &path)?;
-            Ok(places(&frame)?.swap_remove(row))
+            Ok(place)
         };
         // Polars brings a runtime of its own, which must not be entered from a test's.
         std::thread::spawn(take).join().expect("reading the archive does not panic")
@@ -176,7 +198,7 @@ fn read_table(table: &Path) -> Result<Archive> {
 
 /// Where the record of each row lies.
 fn places(frame: &DataFrame) -> Result<Vec<Place>> {
-    let text = |name| -> Result<_> { Ok(frame.column(name)?.cast(&polars::prelude::DataType::String)?) };
+    let text = |name| -> Result<_> { Ok(frame.column(name)?.cast(&DataType::String)?) };
     let (logs, partitions, offsets) = (text("_log")?, text("_partition")?, text("_offset")?);
     let (logs, partitions, offsets) = (logs.str()?, partitions.str()?, offsets.str()?);
     let place = |row| -> Result<Place> {

@@ -144,9 +144,18 @@ impl Kafka {
     }
 }
 
-/// For each partition of a topic, the offset that its next record will get.
+/// For each partition of a topic, the offset that its next record will get; where a transaction is open, that of the transaction's first.
 pub fn end_offsets(brokers: &str, topic: &str) -> Result<Vec<i64>> {
-    let consumer: BaseConsumer = config(brokers).create()?;
+    ends(brokers, topic, "read_committed")
+}
+
+/// Whether no transaction is open in any partition of a topic.
+pub fn is_all_readable(brokers: &str, topic: &str) -> Result<bool> {
+    Ok(end_offsets(brokers, topic)? == ends(brokers, topic, "read_uncommitted")?)
+}
+
+fn ends(brokers: &str, topic: &str, isolation_level: &str) -> Result<Vec<i64>> {
+    let consumer: BaseConsumer = config(brokers).set("isolation.level", isolation_level).create()?;
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT)?;
     let topic = metadata.topics().first().with_context(|| format!("the cluster does not know {topic}"))?;
     (0..topic.partitions().len())

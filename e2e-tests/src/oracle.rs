@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::views::{Event, Sent};
 
 const MINUTE_US: i64 = 60_000_000;
+const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 /// The measures of some of the events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -77,6 +78,11 @@ impl Oracle {
     /// In how many minutes anything was counted.
     pub fn minutes(&self) -> usize {
         self.minutes.keys().map(|(_, minute)| minute).collect::<BTreeSet<_>>().len()
+    }
+
+    /// On how many days anything was counted.
+    pub fn days(&self) -> usize {
+        self.minutes.keys().map(|(_, minute)| minute.div_euclid(DAY_US)).collect::<BTreeSet<_>>().len()
     }
 
     /// All videos that were counted.

@@ -91,7 +91,7 @@ impl Step<'_> {
 
     /// Whether an operator would try again: the step was refused, as a version first has to catch up, and the deadline is not over.
     fn is_tried_again(self, output: &str, begun: Instant) -> bool {
-        let may_catch_up = matches!(self, Step::Promote(_) | Step::RollBack);
+        let may_catch_up = matches!(self, Step::Promote(_) | Step::Force(..) | Step::RollBack);
         may_catch_up && is_only_behind(output) && begun.elapsed() < DEADLINE
     }
 
@@ -261,11 +261,15 @@ impl<'a> Versions<'a> {
     }
 }
 
-/// Whether a step was refused for nothing but how far answers are behind.
+/// Whether a step was refused for nothing but how far answers are behind, or because Redis had not said it in time.
 fn is_only_behind(output: &str) -> bool {
     let Some((_, refusals)) = output.split_once("does not become the active one:\n") else { return false };
     let mut refusals = refusals.lines().take_while(|line| line.starts_with("  ")).peekable();
-    refusals.peek().is_some() && refusals.all(|line| line.starts_with("  lag: "))
+    let may_pass = |line: &str| match line.strip_prefix("  incomplete: its answers are not complete: ") {
+        Some(why) => why.split("; ").all(|why| why.contains(": redis did not answer within ")),
+        None => line.starts_with("  lag: "),
+    };
+    refusals.peek().is_some() && refusals.all(may_pass)
 }
 
 /// Nothing counts for a version any more, and who asks for it is told so: no shard, no counter and no group of it is left.
@@ -334,6 +338,12 @@ mod tests {
         };
         let lag = "  lag: its answers are 2000 ms behind, more than versions.max_lag (1000 ms): wait until it has caught up\n";
         assert!(is_only_behind(&said(lag)));
+        let incomplete =
+            |why: &str| said(&format!("{lag}  incomplete: its answers are not complete: metric views: {why}\n"));
+        assert!(is_only_behind(&incomplete("redis did not answer within 500 ms")));
+        assert!(!is_only_behind(&incomplete(
+            "offsets 3 to 5 are lost; metric pages: redis did not answer within 500 ms"
+        )));
         let other = "  unverified: it was not verified: run `braid version verify`\n";
         assert!(!is_only_behind(&said(&format!("{lag}{other}"))) && !is_only_behind(&said(&format!("{other}{lag}"))));
         assert!(!is_only_behind(&said(other)) && !is_only_behind(&said("")));

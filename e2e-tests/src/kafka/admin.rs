@@ -1,6 +1,6 @@
 //! What an operator does to topics, good and bad; and reading a topic from its start, as the truth about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use rdkafka::admin::{
@@ -57,7 +57,12 @@ pub async fn delete_topic(brokers: &str, topic: &str) -> Result<()> {
     for result in admin(brokers)?.delete_topics(&[topic], &options()).await? {
         result.map_err(|(topic, code)| anyhow::anyhow!("cannot delete topic {topic}: {code}"))?;
     }
-    Ok(())
+    // The broker may answer before it tells clients, and who finds the topic does not create another one.
+    wait_for(&format!("{topic} to be gone"), DEADLINE, async || {
+        let known = partitions_of(brokers, topic)?;
+        Ok(Progress::when(known == 0, format_args!("{known} partitions")))
+    })
+    .await
 }
 
 /// Deletes all topics but those that the cluster keeps for itself.
@@ -150,11 +155,14 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
         list.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&list)?;
-    let (mut found, mut ended) = (Vec::new(), 0);
-    while ended < partitions {
+    // A partition ends again after each record that comes meanwhile.
+    let (mut found, mut to_end) = (Vec::new(), (0..partitions).collect::<BTreeSet<i32>>());
+    while !to_end.is_empty() {
         match consumer.poll(ANSWER_TIMEOUT) {
             None => bail!("{topic} gave nothing for {ANSWER_TIMEOUT:?}"),
-            Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                to_end.remove(&partition);
+            }
             // The client connects again by itself.
             Some(Err(error)) if is_disconnected(&error) => {}
             Some(Err(error)) => return Err(error.into()),

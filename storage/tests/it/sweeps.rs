@@ -1,8 +1,8 @@
 //! All counters of a shard, read in steps while a worker goes on counting: what is read is what the shard held at one position.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use platform::redis::Connection;
 use platform::settings::{Redis as Settings, Secret};
@@ -195,23 +195,17 @@ async fn sweep_while_it_counts(keys: usize, rotate_every: usize, wanted: usize) 
 async fn changes_that_nobody_has_noted_are_not_guessed() {
     let mut worker = Worker::new(KEYS).await;
     worker.count().await;
-    let (key, mut redis) = (worker.keys.shard(), connected(&worker.server).await);
-    let is_over = Arc::new(AtomicBool::new(false));
+    let mut redis = connected(&worker.server).await;
     // As a worker of an older build does, which knows of no notes.
-    let moving = {
-        let (is_over, mut redis) = (Arc::clone(&is_over), connected(&worker.server).await);
-        tokio::spawn(async move {
-            while !is_over.load(Ordering::SeqCst) {
-                redis::cmd("HINCRBY").arg(&key).arg("cursor").arg(1).query_async::<()>(&mut redis).await.expect("done");
-            }
-        })
+    let moved = Mutex::new(worker.server.connection_blocking().expect("redis answers"));
+    let is_wanted = |_: &str| {
+        let mut moved = moved.lock().expect("no panic");
+        redis::cmd("HINCRBY").arg(worker.keys.shard()).arg("cursor").arg(1).query::<()>(&mut *moved).expect("done");
+        true
     };
-    while worker.client.positions(&mut redis, &worker.keys).await.expect("read").expect("a shard").cursor == STEP {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(worker.sweep(&mut redis, 0).await, Sweep::Overtaken);
-    is_over.store(true, Ordering::SeqCst);
-    timeout(DEADLINE, moving).await.expect("in time").expect("no panic");
+    let wish = Wish { definition: worker.definition(), from: 0, is_wanted: &is_wanted };
+    let swept = timeout(DEADLINE, worker.client.read_in_steps(&mut redis, &worker.keys, wish)).await;
+    assert_eq!(swept.expect("in time").expect("redis answers"), Sweep::Overtaken);
     let (_, slices) = of(worker.sweep(&mut redis, 0).await);
     assert_eq!(counts(&slices).len(), KEYS, "nothing moves any more");
 }

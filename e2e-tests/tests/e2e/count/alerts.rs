@@ -15,8 +15,7 @@ const WINDOW_S: i64 = 300;
 /// When revenue stops and comes back, in seconds after the begin. It has dropped by a fifth once a minute is without any.
 const STOPS_S: i64 = -50;
 const COMES_BACK_S: i64 = 40;
-/// Until when so much more comes that the drop is made up for, and until when orders come at all: for longer than this scenario is away.
-const MORE_UNTIL_S: i64 = 80;
+/// Until when orders come: for longer than this scenario is away.
 const UNTIL_S: i64 = 1_200;
 
 fn catalog(name: &str) -> String {
@@ -57,8 +56,8 @@ fn price(at_s: i64) -> i64 {
     match at_s {
         _ if at_s < STOPS_S => 100,
         _ if at_s < COMES_BACK_S => 0,
-        _ if at_s < MORE_UNTIL_S => 400,
-        _ => 100,
+        // So much more that the drop is made up for, and never followed by another one.
+        _ => 400,
     }
 }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use e2e_tests::kafka::is_all_readable;
 use e2e_tests::oracle::EVER;
 use e2e_tests::scenario::now_us;
 use e2e_tests::views::{METRIC, Mix, Sent};
 use e2e_tests::{Oracle, Stage, scenario};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use test_kit::{DEADLINE, Progress, wait_for};
 use tokio::task::block_in_place;
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -50,12 +52,21 @@ fn transactions_commit_and_abort() {
         traffic.send(SOME)?;
         counts_no_more_than(&stage, &traffic.oracle).await?;
         producer.commit()?;
+        is_readable(&stage).await?;
         traffic.oracle.observe(&open);
         stage.total_as_of(now_us()).await?;
         stage.is_exact(&traffic.oracle).await?;
         stage.reconciled_is(&traffic.oracle).await?;
         stage.cuts_are_at_the_ends().await
     });
+}
+
+/// Waits until readers may read everything: a commit is decided before it stands in each partition.
+async fn is_readable(stage: &Stage) -> Result<()> {
+    wait_for("the end of a transaction in every partition", DEADLINE, async || {
+        Ok(Progress::when(is_all_readable(&stage.brokers, &stage.topic)?, "a transaction is open"))
+    })
+    .await
 }
 
 async fn counts_no_more_than(stage: &Stage, oracle: &Oracle) -> Result<()> {

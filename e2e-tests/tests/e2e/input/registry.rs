@@ -314,5 +314,8 @@ async fn change(deployment: &Deployment, catalog: &str) -> Result<()> {
     deployment.write_catalog(catalog)?;
     let [archive, speed, serving] = LAYERS;
     tokio::try_join!(deployment.start(archive), deployment.start(speed), deployment.start(serving))?;
+    for source in SOURCES {
+        deployment.client()?.serves(source).await?;
+    }
     deployment.reconcile().await
 }

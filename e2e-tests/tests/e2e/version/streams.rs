@@ -34,7 +34,8 @@ fn version_streams() {
         let setup = Payments::setup(scenario, PARTITIONS)
             .catalog(|name| with_metric(&catalog(name, PARTITIONS, RULES, LARGE)))
             .running(&LAYERS)
-            .set("versions.refresh", "200ms");
+            .set("versions.refresh", "200ms")
+            .set("kafka.session_timeout", "10s");
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
         payments.send(SOME)?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::archive::{Archive, Place};
+use e2e_tests::archive::{Archive, Inner, Place};
 use e2e_tests::printed::objects;
 use e2e_tests::time::micros;
 use e2e_tests::versions::{Step, Versions, corrected, keys};
@@ -18,14 +18,14 @@ use super::setup;
 
 const EVENTS: usize = 500;
 const VIDEOS: u32 = 12;
-/// About the middle offset of a partition: others of the same minute lie before it and behind it.
-const IN_THE_MIDDLE: i64 = EVENTS as i64 / 4 / 2;
 /// The buckets that the values of one field in Redis lie in, and how long one is.
 const CHUNK: i64 = 64;
 const MINUTE_US: i64 = 60_000_000;
 /// The most that a small integer takes one byte for.
 const ONE_BYTE_MAX: u8 = 126;
 const VERSION: &str = "v2";
+/// An event that counts. The place that is named spans the others of its minute.
+const FORGOTTEN: Inner = Inner { column: "status", value: 200, time: "occurred_at", bucket_us: MINUTE_US };
 
 /// A counter that was changed by hand.
 struct Damaged {
@@ -73,7 +73,7 @@ async fn lacks_a_row(stage: &Stage) -> Result<()> {
     let name = stage.deployment.store();
     let name = name.file_name().context("a store without a name")?;
     copy(&stage.deployment.store(), &copied.join(name))?;
-    let place = Archive::without_a_row(&copied.join(name), "views", ("status", 200), IN_THE_MIDDLE)?;
+    let place = Archive::without_a_row(&copied.join(name), "views", &FORGOTTEN)?;
     let mut beside = stage.beside("copied", &stage.catalog)?;
     beside.set("store.url", &copied.to_string_lossy());
     let found = report(&Versions::of(&beside).refused(Step::Verify(VERSION)).await?)?;
