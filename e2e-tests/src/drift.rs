@@ -18,7 +18,7 @@ const BATCH: usize = 10_000;
 pub async fn play(scenario: &Scenario, events: usize, copies: usize, say: impl Fn(&str)) -> Result<()> {
     let stage = Stage::of(scenario)
         .catalog(|topic| catalog(&CatalogOptions { dedup_window: WINDOW, ..CatalogOptions::of(topic) }))
-        .set("kafka.session_timeout", "10s")
+        .without_kills()
         .start()
         .await?;
     say("Kafka, Redis and the three layers run; the metric counts views of videos");

@@ -88,6 +88,11 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// Where no process of a group is killed: members that the machine lets wait for seconds keep their partitions.
+    pub fn without_kills(self) -> Setup<'a> {
+        self.set("kafka.session_timeout", "10s")
+    }
+
     /// With the settings that users get, not those that scenarios wait for.
     pub fn as_users_get_it(mut self) -> Setup<'a> {
         self.settings.retain(|setting| !IMPATIENT.contains(setting));

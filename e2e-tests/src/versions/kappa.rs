@@ -24,7 +24,7 @@ const SOME: usize = 2_000;
 
 /// Plays it with so many events in the log before anything is corrected. `say` gets each step in plain words, and what a person types.
 pub async fn play(scenario: &Scenario, events: usize, say: impl Fn(&str)) -> Result<()> {
-    let setup = Stage::of(scenario).catalog(mistaken).set("versions.refresh", "1s").set("kafka.session_timeout", "10s");
+    let setup = Stage::of(scenario).catalog(mistaken).set("versions.refresh", "1s").without_kills();
     let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
     say("Kafka, Redis and the three layers run; v1 counts views of videos with `where = \"status >= 200\"`");
     let mut views = stage.views(VIDEOS, Mix::USUAL);

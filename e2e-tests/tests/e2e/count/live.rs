@@ -17,7 +17,7 @@ const VIDEO: &str = "watched";
 fn live() {
     busy_scenario("live", async |scenario| {
         // Nobody is killed here: a worker keeps its partitions also if it is not heard of for a second.
-        let stage = Stage::of(scenario).set("kafka.session_timeout", "10s").start().await?;
+        let stage = Stage::of(scenario).without_kills().start().await?;
         // Watched by name, so that no other event changes what is told.
         let mut traffic = stage.traffic(100, Mix::PLAIN)?;
         let arrived = traffic.send(1_000)?;

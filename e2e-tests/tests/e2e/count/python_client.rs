@@ -58,7 +58,7 @@ fn python_client() {
         let setup = ["-views", "-transactions", "-clicks", "-orders", "-users"]
             .iter()
             .fold(setup, |setup, topic| setup.topic(topic, 2, &[]));
-        let setup = setup.set("streams.progress_every", "300ms").set("kafka.session_timeout", "10s");
+        let setup = setup.set("streams.progress_every", "300ms").without_kills();
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let wheel = packed(&observer, scenario).await?;
 

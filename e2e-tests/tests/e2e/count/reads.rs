@@ -33,7 +33,7 @@ struct Changes(BTreeMap<i64, bool>);
 #[test]
 fn reads() {
     scenario("reads", async |scenario| {
-        let stage = Stage::of(scenario).set("kafka.session_timeout", "10s").start().await?;
+        let stage = Stage::of(scenario).without_kills().start().await?;
         let (client, mut rng, producer) = (stage.client()?, stage.rng(), stage.producer()?);
         let changes = Changes::around(stage.now_us)?;
         let asked = changes.newest(stage.now_us)?;

@@ -53,8 +53,7 @@ n = "count()"
 #[test]
 fn retained() {
     scenario("retained", async |scenario| {
-        let stage =
-            Stage::of(scenario).catalog(catalog).partitions(2).set("kafka.session_timeout", "10s").start().await?;
+        let stage = Stage::of(scenario).catalog(catalog).partitions(2).without_kills().start().await?;
         let client = stage.client()?;
         let mut sent = BTreeMap::new();
         let arrived = send(&stage, 0..DAYS * EACH, &mut sent)?;

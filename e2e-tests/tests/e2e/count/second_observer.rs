@@ -30,7 +30,7 @@ fn second_observer() {
     scenario("second_observer", async |scenario| {
         let Some(observer) = Observer::find(scenario)? else { return Ok(()) };
         let setup = Stage::of(scenario).set("store.log_retention", "1s").set("archive.checkpoint_every", "4");
-        let stage = setup.set("archive.linger", "100ms").set("kafka.session_timeout", "10s").start().await?;
+        let stage = setup.set("archive.linger", "100ms").without_kills().start().await?;
         let (mut traffic, mut sent) = (stage.traffic(VIDEOS, Mix::USUAL)?, Archived::default());
         for _ in 0..ROUNDS {
             let arrived = sent.more(&mut traffic, BEFORE_EACH_RECONCILE)?;

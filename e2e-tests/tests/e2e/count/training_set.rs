@@ -43,7 +43,7 @@ fn training_set() {
             .catalog(|name| shipped::catalog(name, &SECTIONS))
             .topic("-clicks", 2, &[])
             .topic("-users", 2, &[])
-            .set("kafka.session_timeout", "10s");
+            .without_kills();
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let noon = |ago: i64| stage.now_us / 1_000 / DAY_MS * DAY_MS - ago * DAY_MS + NOON_MS;
         let users = Producer::new(&stage.brokers, &format!("{}-users", stage.topic))?;

@@ -62,7 +62,7 @@ struct Play {
 impl Play {
     /// Nothing is reconciled yet.
     async fn begin(setup: Setup<'_>, program: PathBuf) -> Result<Play> {
-        let stage = setup.catalog(catalog).set("kafka.session_timeout", "10s").start().await?;
+        let stage = setup.catalog(catalog).without_kills().start().await?;
         let traffic = stage.traffic(VIDEOS, Mix::USUAL)?;
         let mut elsewhere = stage.beside("elsewhere", &stage.catalog)?;
         let cluster = Cluster::start(program, &elsewhere, stage.s3.as_ref()).await?;

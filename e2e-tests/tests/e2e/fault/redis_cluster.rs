@@ -18,7 +18,7 @@ fn redis_cluster_failover() {
         let mut cluster = RedisCluster::start_in(&scenario.dir().join("cluster")).await?;
         let url = cluster.url();
         // Its worker is not killed: it keeps its partitions also if it is not heard of for a second.
-        let stage = Stage::of(scenario).set("redis.url", &url).set("kafka.session_timeout", "10s").start().await?;
+        let stage = Stage::of(scenario).set("redis.url", &url).without_kills().start().await?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);
         let worker = stage.deployment.process(Layer::Speed)?;
         stage.counts_more(&load, SOME).await?;

@@ -18,7 +18,7 @@ fn redis_sentinel_failover() {
         let stage = Stage::of(scenario)
             .set("redis.url", &url)
             // Its worker is not killed: it keeps its partitions also if it is not heard of for a second.
-            .set("kafka.session_timeout", "10s")
+            .without_kills()
             .set("redis.connect_timeout", "1s")
             .set("redis.response_timeout", "1s")
             .start()

@@ -18,7 +18,7 @@ use self::lines::{FORMATS, Line, fields, lines};
 #[test]
 fn every_bad_line() {
     scenario("every_bad_line", async |scenario| {
-        let mut setup = Stage::of(scenario).catalog(catalog).set("kafka.session_timeout", "10s");
+        let mut setup = Stage::of(scenario).catalog(catalog).without_kills();
         for format in FORMATS {
             setup = setup.topic(&format!("-{format}"), 1, &[]);
         }

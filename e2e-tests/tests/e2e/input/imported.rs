@@ -24,7 +24,7 @@ const OTHER_DWELL_MS: i64 = 1_000_000;
 #[test]
 fn imported_beside_a_topic() {
     scenario("imported_beside_a_topic", async |scenario| {
-        let stage = Stage::of(scenario).set("kafka.session_timeout", "10s").start().await?;
+        let stage = Stage::of(scenario).without_kills().start().await?;
         let mut traffic = stage.traffic(50, Mix::USUAL)?;
         let streamed = traffic.views.batch(MANY);
         let arrived = traffic.send_these(&streamed)?;

@@ -44,7 +44,7 @@ impl Measurements {
             .topic("", 2, &[("max.message.bytes", "4194304")])
             .topic("-lines", 1, &[])
             // Nobody is killed here, and answers must be fresh: a worker keeps its partitions also if it is not heard of for a second.
-            .set("kafka.session_timeout", "10s");
+            .without_kills();
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(None) };
         let producer = ClientConfig::new()
             .set("bootstrap.servers", &stage.brokers)

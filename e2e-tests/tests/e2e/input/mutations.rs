@@ -60,8 +60,7 @@ struct Expected {
 fn mutated_records() {
     busy_scenario("mutated_records", async |scenario| {
         // Nobody is killed here, and the machine is busy: a worker keeps its partitions also if it is not heard of for a second.
-        let mut setup =
-            Stage::of(scenario).catalog(catalog).set("kafka.session_timeout", "10s").set("reconcile.wait", "400s");
+        let mut setup = Stage::of(scenario).catalog(catalog).without_kills().set("reconcile.wait", "400s");
         for (source, _, partitions, _) in SOURCES {
             setup = setup.topic(&format!("-{source}"), partitions, &[]);
         }

@@ -24,7 +24,7 @@ const AMOUNT: f64 = 2.5;
 #[test]
 fn attribution() {
     scenario("attribution", async |scenario| {
-        let setup = Stage::of(scenario).catalog(catalog).running(&LAYERS).set("kafka.session_timeout", "10s");
+        let setup = Stage::of(scenario).catalog(catalog).running(&LAYERS).without_kills();
         let setup = setup.topic("-last-click", 2, &[]).topic("-conversions", 2, &[]);
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let (clicks, conversions) = (producer(&stage, "last-click")?, producer(&stage, "conversions")?);

@@ -17,7 +17,7 @@ const METRIC: &str = "alerts";
 #[test]
 fn streams_of_every_kind() {
     busy_scenario("streams_of_every_kind", async |scenario| {
-        let setup = Payments::setup(scenario, PARTITIONS).running(&stage::LAYERS).set("kafka.session_timeout", "10s");
+        let setup = Payments::setup(scenario, PARTITIONS).running(&stage::LAYERS).without_kills();
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
         // In parts, so that lanes meet them in batches of any size.

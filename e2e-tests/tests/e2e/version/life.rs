@@ -19,9 +19,7 @@ const ANSWERS: usize = 20;
 #[test]
 fn version_life() {
     busy_scenario("version_life", async |scenario| {
-        let Some(stage) = setup(scenario).set("kafka.session_timeout", "10s").start_on_real_kafka().await? else {
-            return Ok(());
-        };
+        let Some(stage) = setup(scenario).without_kills().start_on_real_kafka().await? else { return Ok(()) };
         let (sent, views, still) = sends_still(&stage, views(&stage)).await?;
         let load = Load::after(sent, stage.producer()?, views);
         let polls = Polls::new(stage.client()?, &load, still.clone(), &COUNTED);

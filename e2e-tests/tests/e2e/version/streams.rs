@@ -35,7 +35,7 @@ fn version_streams() {
             .catalog(|name| with_metric(&catalog(name, PARTITIONS, RULES, LARGE)))
             .running(&LAYERS)
             .set("versions.refresh", "200ms")
-            .set("kafka.session_timeout", "10s");
+            .without_kills();
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
         payments.send(SOME)?;
