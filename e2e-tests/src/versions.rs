@@ -120,8 +120,8 @@ impl<'a> Versions<'a> {
         Versions { deployment }
     }
 
-    /// Takes a step to its end, and returns what the command printed. Where it says that a version first has to catch up, and nothing else,
-    /// it is tried again within the deadline, as an operator would.
+    /// Takes a step to its end, and returns what the command printed. Where it says that a version first has to catch up, or that Redis did
+    /// not say it in time, and nothing else, it is tried again within the deadline, as an operator would.
     ///
     /// # Errors
     /// If it is refused or fails.

@@ -23,7 +23,7 @@ from .relay import Relay
 METRIC = "views"
 STREAM = "fraud_alerts"
 OUTPUTS = 12
-"""How many outputs are followed; a third of the way and two thirds of it, the connection is cut."""
+"""How many outputs are followed at least; a third of the way and two thirds of it, the connection is cut."""
 CHANGES = 6
 SILENCE = 40.0
 """Something happens all the time, so nothing is silent for so long."""
