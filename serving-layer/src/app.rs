@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use platform::settings::{self, Span};
+use platform::settings;
 use serde_json::Value;
 use shared_logic::catalog::Catalog;
 use storage::FollowedVersions;
@@ -41,8 +41,7 @@ pub(crate) struct App {
     pub(crate) gate: Gate,
     /// Describes all paths, for a catalog, with keys or without, as of a moment. It knows all handlers, and one of them calls it.
     pub(crate) describe: Describe,
-    /// How often the status is told as gauges.
-    pub(crate) gauges_every: Span,
+    pub(crate) telemetry: settings::Telemetry,
 }
 
 impl App {

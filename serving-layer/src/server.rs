@@ -160,7 +160,7 @@ impl Server {
         let (followed, versions) = (versions, host.versions(deployed)?);
         let (http, requests, sweeps) = (settings.http.clone(), Requests::default(), Sweeps::default());
         let alerts = Standings::new(settings.alerts.clone());
-        let gauges_every = settings.telemetry.gauges_every;
+        let telemetry = settings.telemetry.clone();
         let describe = document;
         let app = Arc::new(App {
             versions,
@@ -174,7 +174,7 @@ impl Server {
             alerts,
             gate,
             describe,
-            gauges_every,
+            telemetry,
         });
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;

@@ -21,17 +21,15 @@ const READ_WITHIN: Duration = Duration::from_secs(30);
 /// The maximum size of a request's line and headers together. Bodies are never read. A line may have 64 KiB, which hyper
 /// does not exceed: room for two group-key columns of 8 KiB each of which every byte is percent-encoded.
 const MAX_HEAD_BYTES: usize = 96 * 1_024;
-/// The maximum number of headers.
-const MAX_HEADERS: usize = 100;
-
 /// One client's connection, being served.
 pub(super) type Connection = http1::Connection<TokioIo<Client>, TowerToHyperService<Answers>>;
 
-/// How connections are served.
+/// How connections are served. Hyper itself takes at most 100 headers; to set another number, or the same, would have it fill room for so many
+/// before each request.
 pub(super) fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    builder.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
+    builder.max_buf_size(MAX_HEAD_BYTES);
     builder
 }
 

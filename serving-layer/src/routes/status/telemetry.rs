@@ -24,7 +24,7 @@ struct Told(BTreeSet<Gauge>);
 pub(crate) async fn follow(app: &App) {
     let mut before = Told::default();
     loop {
-        tokio::time::sleep(app.gauges_every.get()).await;
+        tokio::time::sleep(app.telemetry.gauges_every.get()).await;
         let version = Arc::clone(app.versions.hosted().active());
         let now = told(app, &version).await;
         before.0.iter().filter(|gauge| !now.0.contains(gauge)).for_each(|(name, labels)| set(name, labels, f64::NAN));

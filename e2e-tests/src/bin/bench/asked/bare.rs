@@ -26,7 +26,7 @@ pub(crate) async fn serve(body: Vec<u8>) -> Result<SocketAddr> {
     tokio::spawn(async move {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
-        builder.max_buf_size(96 * 1_024).max_headers(100);
+        builder.max_buf_size(96 * 1_024);
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
             let service = TowerToHyperService::new(router.clone());
