@@ -66,3 +66,18 @@ async fn heads_are_bounded() {
     }
     assert_eq!(server.get("/healthz").await.0, 200);
 }
+
+#[tokio::test]
+async fn a_head_has_at_most_a_hundred_headers() {
+    let mut server = TestServer::new().await;
+    server.serve().await;
+    for (others, status) in [(98, "200"), (99, "431")] {
+        let others: String = (0..others).map(|n| format!("x-{n}: y\r\n")).collect();
+        let head = format!("GET /healthz HTTP/1.1\r\nhost: braid\r\nconnection: close\r\n{others}\r\n");
+        let mut client = TcpStream::connect(server.address()).await.expect("connected");
+        client.write_all(head.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("an answer, and then the end");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
