@@ -186,11 +186,29 @@ impl Consumer {
             self.silence.assigned(&BTreeMap::new(), Instant::now());
             return Err(self.failure("assign", code));
         }
+        self.until_stopped();
         self.silence.assigned(offsets, Instant::now());
         for (partition, offset) in offsets {
             self.positions[index(*partition)] = *offset;
         }
         Ok(())
+    }
+
+    /// Returns once librdkafka has stopped fetching what was assigned before. Its main thread stops a partition by an operation and the reply to
+    /// it, which it takes from the queue that these questions are put into as well. So before the first answer it has taken the operations, and
+    /// before the second one the replies. Who takes a partition away once more between the two has it stopped twice, and that aborts the process
+    /// (`rd_kafka_assignment_partition_stopped`).
+    fn until_stopped(&self) {
+        for _ in 0..2 {
+            let mut list = std::ptr::null_mut();
+            // SAFETY: the client is live. librdkafka leaves the list null or writes one that is the caller's.
+            unsafe {
+                let _ = raw::rd_kafka_assignment(self.client.ptr(), &raw mut list);
+                if !list.is_null() {
+                    raw::rd_kafka_topic_partition_list_destroy(list);
+                }
+            }
+        }
     }
 
     /// Stops fetching these partitions. Records of them that are already fetched are dropped, and fetched again after

@@ -342,3 +342,24 @@ fn mistakes_of_the_caller_are_named() {
     let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(source.contains("no.such.property"), "{source}");
 }
+
+/// Where librdkafka is asked to stop a partition that it is stopping, it aborts the process. Without the wait for that it does so within a second
+/// or two if its threads have to wait for a processor.
+#[test]
+fn partitions_are_assigned_again_and_given_up_at_once() {
+    const SPINNING: usize = 4;
+    let cluster = Cluster::with_topic("views", 8);
+    let partitions: BTreeMap<i32, i64> = (0..8).map(|partition| (partition, 0)).collect();
+    let end = Instant::now() + Duration::from_secs(3);
+    std::thread::scope(|scope| {
+        for _ in 0..SPINNING {
+            scope.spawn(|| while Instant::now() < end {});
+        }
+        while Instant::now() < end {
+            let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+            for _ in 0..50 {
+                consumer.assign(&partitions).expect("assigned");
+            }
+        }
+    });
+}
