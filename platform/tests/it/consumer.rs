@@ -343,8 +343,8 @@ fn mistakes_of_the_caller_are_named() {
     assert!(source.contains("no.such.property"), "{source}");
 }
 
-/// Where librdkafka is asked to stop a partition that it is stopping, it aborts the process. Without the wait for that it does so within a second
-/// or two if its threads have to wait for a processor.
+/// Where librdkafka is asked to stop a partition that it is stopping, it aborts the process. Without the wait for that it does so here at once,
+/// as its threads have to wait for a processor.
 #[test]
 fn partitions_are_assigned_again_and_given_up_at_once() {
     const SPINNING: usize = 4;

@@ -21,6 +21,7 @@ const READ_WITHIN: Duration = Duration::from_secs(30);
 /// The maximum size of a request's line and headers together. Bodies are never read. A line may have 64 KiB, which hyper
 /// does not exceed: room for two group-key columns of 8 KiB each of which every byte is percent-encoded.
 const MAX_HEAD_BYTES: usize = 96 * 1_024;
+
 /// One client's connection, being served.
 pub(super) type Connection = http1::Connection<TokioIo<Client>, TowerToHyperService<Answers>>;
 
